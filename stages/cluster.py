@@ -1,0 +1,22 @@
+"""Split the films into clusters of like embeddings."""
+
+from pathlib import Path
+
+from motags.artifacts import read_arrays, read_parquet
+from motags.clusterer import Clusterer, ClustererParams
+from motags.corpus import Corpus
+from motags.stage import run
+from motags.stratify import parts_of
+
+
+def cluster(
+    films: Path, split: Path, embeddings: Path, clusterer_out: Path, *, clusterer: ClustererParams, seed: int
+) -> None:
+    corpus = Corpus.from_frame(read_parquet(films))
+    train = parts_of(corpus, read_parquet(split))["train"]
+    tuned = read_arrays(embeddings, corpus.digest)["tuned"]
+    Clusterer(**clusterer.model_dump(), random_state=seed).fit(tuned[train]).save(clusterer_out)
+
+
+if __name__ == "__main__":
+    run(cluster)

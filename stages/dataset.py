@@ -1,0 +1,19 @@
+"""Fuse the films into the data set: one text and one set of normalised tags a film."""
+
+from pathlib import Path
+
+from motags.artifacts import checked, write_csv, write_json, write_parquet
+from motags.corpus import DatasetParams, fuse, long_tail, statistics
+from motags.films import read_films
+from motags.stage import run
+
+
+def dataset(raw: Path, films_out: Path, metrics_out: Path, long_tail_out: Path, *, dataset: DatasetParams) -> None:
+    films, dropped = fuse(read_films(checked(raw)), dataset)
+    write_parquet(films_out, films)
+    write_json(metrics_out, statistics(films, dropped))
+    write_csv(long_tail_out, long_tail(films, dataset.genres))
+
+
+if __name__ == "__main__":
+    run(dataset)

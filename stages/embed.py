@@ -1,0 +1,19 @@
+"""Embed every film with the pre-trained and with the tuned encoder."""
+
+from pathlib import Path
+
+from motags.artifacts import read_parquet, write_arrays
+from motags.corpus import Corpus
+from motags.embedder import EmbedderParams, encode, load
+from motags.stage import run
+
+
+def embed(films: Path, pretrained: Path, tuned: Path, embeddings_out: Path, *, embedder: EmbedderParams) -> None:
+    corpus = Corpus.from_frame(read_parquet(films))
+    encoders = {"pretrained": load(pretrained), "tuned": load(tuned)}
+    embeddings = {name: encode(encoder, corpus.texts, embedder) for name, encoder in encoders.items()}
+    write_arrays(embeddings_out, embeddings, corpus.digest)
+
+
+if __name__ == "__main__":
+    run(embed)

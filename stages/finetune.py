@@ -1,0 +1,28 @@
+"""Fine-tune the encoder on semi-hard triplets of training films."""
+
+from pathlib import Path
+
+from motags.artifacts import read_parquet, write_csv, write_json
+from motags.corpus import Corpus
+from motags.embedder import EmbedderParams, load, save
+from motags.finetuning import finetune as fit
+from motags.finetuning import loss_curve, summary
+from motags.stage import run
+from motags.stratify import parts_of
+
+
+def finetune(
+    films: Path, split: Path, pretrained: Path, encoder_out: Path, metrics_out: Path, curve_out: Path,
+    checkpoint: Path, *, embedder: EmbedderParams, seed: int,
+) -> None:  # fmt: skip
+    corpus = Corpus.from_frame(read_parquet(films))
+    train = corpus.part(parts_of(corpus, read_parquet(split))["train"])
+    encoder = load(pretrained)
+    steps = fit(encoder, train.texts, train.Y, embedder, seed, checkpoint)
+    save(encoder, encoder_out)
+    write_json(metrics_out, summary(steps))
+    write_csv(curve_out, loss_curve(steps))
+
+
+if __name__ == "__main__":
+    run(finetune)

@@ -1,0 +1,20 @@
+"""Split the films into train, validation and test, stratified by their tags."""
+
+from pathlib import Path
+
+from motags.artifacts import read_parquet, write_json, write_parquet
+from motags.corpus import Corpus
+from motags.stage import run
+from motags.stratify import SplitParams, deviation, part_frame
+from motags.stratify import split as draw
+
+
+def split(films: Path, split_out: Path, metrics_out: Path, *, split: SplitParams, seed: int) -> None:
+    corpus = Corpus.from_frame(read_parquet(films))
+    part = draw(corpus, split, seed)
+    write_parquet(split_out, part_frame(corpus, part))
+    write_json(metrics_out, deviation(corpus, part, split.test))
+
+
+if __name__ == "__main__":
+    run(split)

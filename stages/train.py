@@ -1,0 +1,33 @@
+"""Train the local models of all clusters, with the Class-Balanced loss and, for the ablation, without."""
+
+from pathlib import Path
+
+from motags.artifacts import read_arrays, read_parquet, write_arrays, write_csv, write_json
+from motags.clusterer import Clusterer, cluster_summary, cluster_table
+from motags.corpus import Corpus
+from motags.local_models import LocalModels, LocalModelsParams
+from motags.stage import run
+from motags.stratify import parts_of
+
+
+def train(
+    films: Path, split: Path, embeddings: Path, clusterer: Path, models_out: Path, scores_out: Path,
+    metrics_out: Path, table_out: Path, *, local_models: LocalModelsParams, seed: int,
+) -> None:  # fmt: skip
+    corpus = Corpus.from_frame(read_parquet(films))
+    parts = parts_of(corpus, read_parquet(split))
+    X, fitted = read_arrays(embeddings, corpus.digest)["tuned"], Clusterer.load(clusterer)
+    clusters, rows = fitted.predict(X), parts["train"]
+    plain, ours = (
+        LocalModels(params, seed).fit(X[rows], corpus.Y[rows], clusters[rows])
+        for params in (local_models.model_copy(update={"balance": "none"}), local_models)
+    )
+    ours.save(models_out)
+    scores = {"bert_star_clusters": plain.predict_proba(X, clusters), "ours": ours.predict_proba(X, clusters)}
+    write_arrays(scores_out, scores, corpus.digest)
+    write_json(metrics_out, cluster_summary(fitted, clusters, ours.tags_, corpus.Y, parts))
+    write_csv(table_out, cluster_table(clusters[rows], ours.tags_, corpus.tags))
+
+
+if __name__ == "__main__":
+    run(train)
