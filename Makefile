@@ -32,9 +32,9 @@ test: .venv/dev ## run every test
 lock: ## make the lock files again from pyproject.toml: names and versions only
 	$(PYTHON) -m venv --clear .venv/lock
 	.venv/lock/bin/pip install --quiet .
-	.venv/lock/bin/pip freeze --exclude motags | sed 's/+[a-z0-9.]*$$//' > requirements.lock
+	.venv/lock/bin/pip freeze --all --exclude motags --exclude pip | sed 's/+[a-z0-9.]*$$//' > requirements.lock
 	.venv/lock/bin/pip install --quiet '.[dev]'
-	.venv/lock/bin/pip freeze --exclude motags | sed 's/+[a-z0-9.]*$$//' | grep -vxFf requirements.lock > requirements-dev.lock
+	.venv/lock/bin/pip freeze --all --exclude motags --exclude pip | sed 's/+[a-z0-9.]*$$//' | grep -vxFf requirements.lock > requirements-dev.lock
 	rm -rf .venv/lock
 
 clean: ## remove what the pipeline and the tools made, but not DVC's cache

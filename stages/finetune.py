@@ -6,7 +6,7 @@ from motags.artifacts import read_parquet, write_csv, write_json
 from motags.corpus import Corpus
 from motags.embedder import EmbedderParams, load, save
 from motags.finetuning import finetune as fit
-from motags.finetuning import loss_curve, summary
+from motags.finetuning import forget, loss_curve, summary
 from motags.stage import run
 from motags.stratify import parts_of
 
@@ -22,6 +22,7 @@ def finetune(
     save(encoder, encoder_out)
     write_json(metrics_out, summary(steps))
     write_csv(curve_out, loss_curve(steps))
+    forget(checkpoint)
 
 
 if __name__ == "__main__":

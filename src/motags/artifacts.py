@@ -66,7 +66,7 @@ def checked(path: Path) -> Path:
     seal = path / "SHA256SUMS" if path.is_dir() else _seal(path)
     if not seal.exists():
         raise MotagsError(f"{path} has no seal {seal}: make it again with `dvc repro --force`")
-    recorded = {name: digest for digest, name in (line.split("  ", 1) for line in seal.read_text().splitlines())}
+    recorded = _recorded(seal)
     present = _files(path) if path.is_dir() else {path.name: path}
     if odd := recorded.keys() ^ present.keys():
         raise MotagsError(f"{path} and its seal {seal} name different files: {', '.join(sorted(odd))}")
@@ -85,12 +85,20 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _recorded(seal: Path) -> dict[str, str]:
+    try:
+        pairs = [line.split("  ", 1) for line in seal.read_text(encoding="utf-8").splitlines()]
+        return {name: digest for digest, name in pairs}
+    except ValueError:
+        raise MotagsError(f"the seal {seal} is damaged: make what it seals again with `dvc repro --force`") from None
+
+
 def _seal(path: Path) -> Path:
     return path.with_name(path.name + ".sha256")
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.name != "SHA256SUMS")
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file != folder / "SHA256SUMS")
     return {file.relative_to(folder).as_posix(): file for file in files}
 
 
@@ -110,9 +118,15 @@ def _rounded(value: Any) -> Any:
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write plot data, floats to 4 decimals."""
+    """Write plot data, floats to 4 decimals; a text that a spreadsheet would run gets an apostrophe before it."""
+    texts = frame.select_dtypes(["object", "string"])
+    safe = frame.assign(**{name: column.map(_neutral) for name, column in texts.items()})
     with replacing(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")
+        safe.to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")
+
+
+def _neutral(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:

@@ -127,12 +127,17 @@ def normalise(tag: str, genres: list[str], homonyms: list[str]) -> str:
     A keyword in `homonyms` is spelled like a genre but means something else ("family", the theme,
     beside "Family", the audience): only the exact spelling of the genre names the genre.
     """
-    tag = " ".join(unicodedata.normalize("NFKC", tag).split())
-    if tag in genres:
-        return tag
-    folded = tag.casefold()
-    by_fold = {genre.casefold(): genre for genre in genres}
+    tag = _composed(tag)
+    by_spelling = {_composed(genre): genre for genre in genres}
+    if tag in by_spelling:
+        return by_spelling[tag]
+    folded = _composed(tag.casefold())
+    by_fold = {_composed(spelling.casefold()): genre for spelling, genre in by_spelling.items()}
     return folded if folded in homonyms else by_fold.get(folded, folded)
+
+
+def _composed(tag: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", tag).split())
 
 
 def _vocabulary(tag_sets: list[set[str]], params: DatasetParams) -> set[str]:

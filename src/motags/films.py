@@ -23,6 +23,12 @@ log = logging.getLogger(__name__)
 Row = tuple[int, Any]
 
 
+class Unreadable(str):
+    """The reason why a row could not be parsed, in the place of the row."""
+
+    __slots__ = ()
+
+
 def _text(value: Any) -> Any:
     """An absent text may be null, NaN or blank; text that is no UTF-8 came in as lone surrogates."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
@@ -49,7 +55,9 @@ def _tags(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [tag for tag in map(_text, value) if tag is not None]
     value = _text(value)
-    return [tag.strip() for tag in value.split("|") if tag.strip()] if isinstance(value, str) else value or []
+    if isinstance(value, str):
+        return [tag.strip() for tag in value.split("|") if tag.strip()]
+    return [] if value is None else value
 
 
 class Film(BaseModel):
@@ -59,7 +67,7 @@ class Film(BaseModel):
 
     id: Annotated[str, BeforeValidator(_id)]
     title: Annotated[str, BeforeValidator(_text)]
-    year: Annotated[int | None, BeforeValidator(_year), Field(ge=1870, le=2100)] = None
+    year: Annotated[Annotated[int, Field(ge=1870, le=2100)] | None, BeforeValidator(_year)] = None
     plot: Annotated[str | None, BeforeValidator(_text)] = None
     synopsis: Annotated[str | None, BeforeValidator(_text)] = None
     tags: Annotated[list[str], BeforeValidator(_tags)] = []
@@ -109,7 +117,7 @@ def read_catalogue(path: Path, max_set_aside: float) -> tuple[list[Film], list[S
             aside.append(SetAside(line=line, reason=film))
         else:
             films[film.id] = film
-            unknown |= row.keys() - Film.model_fields.keys()
+            unknown |= row.keys() - (Film.model_fields.keys() - {"source"})
     if unknown:
         log.info("%s: columns ignored: %s", path, ", ".join(sorted(map(str, unknown))))
     _refuse_if_bad(path, len(films), aside, max_set_aside)
@@ -130,7 +138,7 @@ def _refuse_if_bad(path: Path, films: int, aside: list[SetAside], max_set_aside:
 
 def _film(row: Any, source: str) -> Film | str:
     """The film of a row, or the reason why there is none."""
-    if isinstance(row, str):
+    if isinstance(row, Unreadable):
         return row
     if not isinstance(row, dict):
         return f"a {type(row).__name__} where an object is expected"
@@ -142,7 +150,7 @@ def _film(row: Any, source: str) -> Film | str:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    """(line, row) pairs; a row that can't be parsed is the reason, a string."""
+    """(line, row) pairs; a row that can't be parsed is an `Unreadable`."""
     readers = {".jsonl": _jsonl_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}
     kind = Path(path.name.removesuffix(".gz")).suffix.lower()
     if kind not in readers:
@@ -152,7 +160,7 @@ def _rows(path: Path) -> Iterator[Row]:
             yield from readers[kind](file)
     except FileNotFoundError:
         raise MotagsError(f"{path} is missing: crawl.catalogue names the catalogue to read") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error, pa.ArrowException, csv.Error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, pa.ArrowException, csv.Error) as error:
         raise MotagsError(f"{path} can't be read as {kind[1:]}: {error}") from error
 
 
@@ -162,15 +170,17 @@ def _jsonl_rows(file: Any) -> Iterator[Row]:
             if line.strip():
                 yield number, json.loads(line.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
-            yield number, f"not a line of JSON: {error}"
+            yield number, Unreadable(f"not a line of JSON: {error}")
 
 
 def _csv_rows(file: Any) -> Iterator[Row]:
     csv.field_size_limit(2**31 - 1)  # a text may be longer than the module's 128 KiB
-    reader = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=""))
+    reader = csv.DictReader(
+        io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=""), strict=True
+    )
     for row in reader:
         cells = row.pop(None, None)
-        yield reader.line_num, "more cells than the header names" if cells else row
+        yield reader.line_num, Unreadable("more cells than the header names") if cells else row
 
 
 def _parquet_rows(file: Any) -> Iterator[Row]:

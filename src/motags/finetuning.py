@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import math
+import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -38,8 +39,8 @@ def finetune(
 
     One forward pass a batch serves anchors, positives and negatives: the paper's three instances
     share their weights. After each epoch the state is kept in `checkpoint`; a run that was killed goes
-    on from there, with the same result, if encoder, films and parameters are the same; the end removes
-    it. `torchrun` shares the batches between its processes.
+    on from there, with the same result, if encoder, films and parameters are the same. `torchrun`
+    shares the batches between its processes.
 
     Args:
         texts, Y: n training texts and their (n, t) labels.
@@ -72,13 +73,17 @@ def finetune(
             steps.append({"epoch": epoch, "films": len(rows)} | step)
         _log_epoch(steps, epoch)
         _keep(checkpoint, key, accelerator.unwrap_model(model), optimizer, steps)
-    if accelerator.is_main_process:
-        shutil.rmtree(checkpoint, ignore_errors=True)
     return pd.DataFrame(steps, columns=["epoch", "films", "loss", "triplets", "anchors"])
 
 
 def _epochs_done(steps: list[dict[str, float]]) -> int:
     return int(steps[-1]["epoch"]) if steps else 0
+
+
+def forget(checkpoint: Path) -> None:
+    """Remove the checkpoint of a run whose result is safe."""
+    if os.environ.get("RANK", "0") == "0":
+        shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def _accelerator(params: EmbedderParams) -> Accelerator:

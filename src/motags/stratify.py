@@ -11,6 +11,7 @@ from motags.corpus import Corpus, text_keys
 from motags.errors import MotagsError
 
 PARTS = ("train", "validation", "test")
+MIN_STRATIFIED = 20  # fewer texts are drawn at random: there is nothing to balance
 
 
 class SplitParams(BaseModel):
@@ -18,8 +19,8 @@ class SplitParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    test: Annotated[float, Field(gt=0, lt=1)]
-    validation: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, le=0.9)]
+    validation: Annotated[float, Field(gt=0, le=0.9)]
 
 
 def split(corpus: Corpus, params: SplitParams, seed: int) -> np.ndarray:
@@ -38,22 +39,24 @@ def split(corpus: Corpus, params: SplitParams, seed: int) -> np.ndarray:
     np.logical_or.at(Y, group, corpus.Y)
     if len(Y) < len(PARTS):
         raise MotagsError(f"the films have only {len(Y)} different texts: train, validation and test need one each")
-    rest, test = _draw(Y, params.test, seed)
-    train, validation = _draw(Y[rest], params.validation, seed + 1)
+    rest, test = _draw(Y, params.test, seed, leave=2)
+    train, validation = _draw(Y[rest], params.validation, seed + 1, leave=1)
     part = np.empty(len(Y), dtype=object)
     part[test], part[rest[train]], part[rest[validation]] = "test", "train", "validation"
     return part[group].astype(str)
 
 
-def _draw(Y: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows kept and rows drawn, at least one of each."""
-    drawer = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
-    kept, drawn = next(drawer.split(Y, Y))
-    if not len(kept) or not len(drawn):
-        order = np.random.default_rng(seed).permutation(len(Y))
-        cut = min(max(round(share * len(Y)), 1), len(Y) - 1)
-        kept, drawn = order[cut:], order[:cut]
-    return np.sort(kept), np.sort(drawn)
+def _draw(Y: np.ndarray, share: float, seed: int, leave: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows kept, at least `leave`, and rows drawn, at least one."""
+    if len(Y) >= MIN_STRATIFIED:
+        drawer = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+        labels = np.column_stack([Y, np.ones(len(Y))]) if Y.shape[1] == 1 else Y  # one column is no multi-label
+        kept, drawn = next(drawer.split(labels, labels))
+        if len(kept) >= leave and len(drawn):
+            return np.sort(kept), np.sort(drawn)
+    order = np.random.default_rng(seed).permutation(len(Y))
+    cut = min(max(round(share * len(Y)), 1), len(Y) - leave)
+    return np.sort(order[cut:]), np.sort(order[:cut])
 
 
 def deviation(corpus: Corpus, part: np.ndarray, share: float) -> dict[str, object]:

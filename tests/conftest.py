@@ -1,0 +1,131 @@
+"""A tiny encoder of the real shape, and real DVC projects in temporary folders."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ["OMP_NUM_THREADS"] = "1"  # the networks of the tests are tiny: a second thread only waits
+
+import pytest
+import torch
+from tokenizers import BertWordPieceTokenizer
+from transformers import BertConfig, BertModel, BertTokenizerFast
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data/sample/films.jsonl"
+
+
+def sample_films(n: int) -> list[dict[str, object]]:
+    """The first n films of the sample catalogue."""
+    lines = SAMPLE.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines[:n]]
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of 4 layers and 32 dimensions with random weights and a real tokenizer, as a folder."""
+    folder = tmp_path_factory.mktemp("tiny") / "encoder"
+    folder.mkdir()
+    words = BertWordPieceTokenizer()
+    words.train_from_iterator([str(film["synopsis"]) for film in sample_films(480)], vocab_size=800)
+    words.save(str(folder / "words.json"))
+    BertTokenizerFast(tokenizer_file=str(folder / "words.json")).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=words.get_vocab_size(),
+        hidden_size=32,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=128,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@dataclass
+class Project:
+    """A motags project of its own: code, parameters, git and DVC."""
+
+    root: Path
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project; its output is in the assertion when it fails."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        env = os.environ | {"PATH": path, "PYTHONPATH": str(self.root / "src"), "HF_HUB_OFFLINE": "1"}
+        env |= {"GIT_CONFIG_GLOBAL": os.devnull, "COLUMNS": "200"}
+        for who in ("AUTHOR", "COMMITTER"):
+            env |= {f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"}
+        done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
+        if check:
+            assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def stage(self, name: str, *paths: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a stage script without DVC."""
+        return self.run("python", f"stages/{name}.py", *paths, check=check)
+
+    def commit(self, message: str) -> None:
+        """Commit everything."""
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-qm", message)
+
+    def json(self, path: str) -> dict[str, object]:
+        """Read a JSON file of the project."""
+        return dict(json.loads((self.root / path).read_text()))
+
+    def ran(self, done: subprocess.CompletedProcess[str]) -> list[str]:
+        """The stages that a `dvc repro` or `dvc exp run` ran."""
+        said = done.stdout.splitlines()
+        return [line.split("'")[1] for line in said if line.startswith("Running stage ")]
+
+
+Make = Callable[[Path, int], Project]
+
+
+@pytest.fixture(scope="session")
+def make_project(tiny_encoder: Path) -> Make:
+    """Make a project in a folder with the first n films of the sample, sized to run in seconds."""
+
+    def make(root: Path, films: int) -> Project:
+        ignore = shutil.ignore_patterns("__pycache__")
+        for folder in ("src", "stages", ".dvc/plots"):
+            shutil.copytree(ROOT / folder, root / folder, ignore=ignore)
+        for file in ("dvc.yaml", "params.yaml", "requirements.lock", ".gitignore", ".dvcignore"):
+            shutil.copy(ROOT / file, root / file)
+        (root / "data/sample").mkdir(parents=True)
+        lines = [json.dumps(film, ensure_ascii=False) + "\n" for film in sample_films(films)]
+        (root / "data/sample/films.jsonl").write_text("".join(lines), encoding="utf-8")
+        project = Project(root)
+        project.run("git", "init", "-qb", "main")
+        (root / ".dvc/config").write_text((ROOT / ".dvc/config").read_text())
+        shutil.copy(ROOT / ".dvc/.gitignore", root / ".dvc/.gitignore")
+        smaller(root / "params.yaml", tiny_encoder)
+        project.commit("A small project")
+        return project
+
+    return make
+
+
+def smaller(params: Path, encoder: Path) -> None:
+    """Make the parameters small enough for a test."""
+    changes = {
+        "threads: 0": "threads: 1",
+        "model: all-MiniLM-L6-v2": f"model: {encoder}",
+        "  k: 20": "  k: 4",
+        "epochs: 3 ": "epochs: 2 ",
+        "epochs: 30": "epochs: 3",
+        "min_count: 10": "min_count: 3",
+        "resamples: 1000": "resamples: 50",
+        "max_tokens: 256": "max_tokens: 64",
+    }
+    text = params.read_text()
+    for old, new in changes.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    params.write_text(text)

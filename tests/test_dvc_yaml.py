@@ -1,0 +1,134 @@
+"""The contract: dvc.yaml declares exactly what the stages import and read."""
+
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from conftest import ROOT
+from motags.stage import THREADS, read_params, sections
+
+STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
+PARAMS: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
+LIST_MODULES = """
+import json, sys, runpy
+runpy.run_path(sys.argv[1], run_name="looked_at")
+print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "motags"]))
+"""
+SAY_IF_NUMERICAL = """
+import sys, runpy
+runpy.run_path(sys.argv[1], run_name="looked_at")
+print(bool({"sklearn", "torch"} & set(sys.modules)))
+"""
+
+
+def function(name: str) -> Any:
+    """The stage function of a script."""
+    spec = spec_from_file_location(f"stage_{name}", ROOT / f"stages/{name}.py")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+def paths(entries: list[Any]) -> list[str]:
+    """The paths of deps, outs, metrics or plots."""
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
+
+
+def outputs(stage: dict[str, Any]) -> list[str]:
+    return [path for kind in ("outs", "metrics", "plots") for path in paths(stage.get(kind, []))]
+
+
+def test_every_stage_script_is_a_stage() -> None:
+    assert {file.stem for file in (ROOT / "stages").glob("*.py")} == set(STAGES)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_declares_the_modules_that_it_imports(name: str) -> None:
+    command = [sys.executable, "-c", LIST_MODULES, f"stages/{name}.py"]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    imported = {Path(file).relative_to(ROOT).as_posix() for file in json.loads(said.splitlines()[-1])}
+    code = {dep for dep in STAGES[name]["deps"] if dep.startswith("src/")}
+    assert code == imported
+    assert f"stages/{name}.py" in STAGES[name]["deps"]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_declares_the_sections_that_it_reads(name: str) -> None:
+    assert set(STAGES[name]["params"]) == set(sections(function(name))) | set(THREADS)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_gets_the_paths_that_it_declares(name: str) -> None:
+    words = STAGES[name]["cmd"].split()
+    assert words[:2] == ["python", f"stages/{name}.py"]
+    arguments = dict(zip(inspect.getfullargspec(function(name)).args, words[2:], strict=True))
+    arguments.pop("checkpoint", None)  # neither input nor output: it outlives a run that was killed
+    inputs = [path for argument, path in arguments.items() if not argument.endswith("_out")]
+    written = [path for argument, path in arguments.items() if argument.endswith("_out")]
+    data = [dep for dep in STAGES[name]["deps"] if dep.startswith(("data/", "models/"))]
+    assert sorted(inputs) == sorted(data)
+    seals = [path for path in outputs(STAGES[name]) if path.endswith(".sha256")]
+    assert sorted(written) == sorted(set(outputs(STAGES[name])) - set(seals))
+    assert {seal.removesuffix(".sha256") for seal in seals} <= set(written)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_that_uses_the_numerical_libraries_depends_on_their_versions(name: str) -> None:
+    command = [sys.executable, "-c", SAY_IF_NUMERICAL, f"stages/{name}.py"]
+    uses = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip() == "True"
+    assert ("requirements.lock" in STAGES[name]["deps"]) == uses
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_is_described_and_thin(name: str) -> None:
+    assert STAGES[name]["desc"]
+    body = ast.parse(inspect.getsource(function(name)))
+    assert not [node for node in ast.walk(body) if isinstance(node, ast.For | ast.While | ast.If | ast.Try)]
+    assert len(body.body[0].body) <= 15  # type: ignore[attr-defined]
+
+
+def test_no_output_is_written_twice_and_metrics_stay_in_git() -> None:
+    everything = [path for stage in STAGES.values() for path in outputs(stage)]
+    assert len(everything) == len(set(everything))
+    for stage in STAGES.values():
+        for entry in [*stage.get("metrics", []), *stage.get("plots", [])]:
+            assert next(iter(entry.values()))["cache"] is False
+        assert all(isinstance(out, str) for out in stage.get("outs", []))  # cached: the run cache works
+
+
+def test_every_plot_has_its_template_and_title() -> None:
+    for stage in STAGES.values():
+        for entry in stage.get("plots", []):
+            settings = next(iter(entry.values()))
+            assert (ROOT / f".dvc/plots/{settings['template']}.json").exists()
+            assert settings["title"]
+
+
+def test_every_parameter_is_read_by_a_stage_and_valid() -> None:
+    types = {section: kind for name in STAGES for section, kind in sections(function(name)).items()}
+    assert set(types) | set(THREADS) == set(PARAMS)
+    read_params(ROOT / "params.yaml", types | THREADS)
+
+
+def test_every_parameter_is_explained() -> None:
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    for number, line in enumerate(lines):
+        is_key = line.strip() and ":" in line and not line.strip().startswith(("#", "-", "google-bert", "sentence-tr"))
+        if is_key and not line.endswith(":"):
+            assert "#" in line or lines[number - 1].strip().startswith("#"), line
+
+
+def test_the_lock_file_holds_names_and_versions_only() -> None:
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        for line in (ROOT / name).read_text().splitlines():
+            assert line.startswith("#") or (line.count("==") == 1 and "+" not in line and "/" not in line), line

@@ -1,0 +1,202 @@
+"""Fine-tuning: it learns, goes on after a kill, shares work between processes, and stops at NaN."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from conftest import sample_films
+from motags.embedder import encode, layers_of, pretrained
+from motags.errors import MotagsError
+from motags.finetuning import finetune, forget, loss_curve, summary
+from test_embedder import params
+
+GENRES = ["Drama", "Comedy", "Horror", "Science Fiction", "Romance", "Animation", "War", "Crime"]
+FILMS = [film for film in sample_films(120) if set(film["tags"]) & set(GENRES)]  # type: ignore[arg-type]
+TEXTS = [str(film["synopsis"]) for film in FILMS]
+Y = np.array([[genre in film["tags"] for genre in GENRES] for film in FILMS])  # type: ignore[operator]
+
+
+def weights(encoder: SentenceTransformer) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_films_that_share_tags_come_nearer(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = params(tiny_encoder, epochs=6, learning_rate=3e-3)
+    encoder = pretrained(settings)
+
+    def gap() -> float:
+        X = encode(encoder, TEXTS, settings)
+        distances = np.linalg.norm(X[:, None] - X[None], axis=2)
+        alike = (Y.astype(int) @ Y.T.astype(int)) > 0
+        return float(distances[~alike].mean() / distances[alike & ~np.eye(len(Y), dtype=bool)].mean())
+
+    before = gap()
+    steps = finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+    assert gap() > before * 1.1
+    assert steps["loss"].iloc[-5:].mean() < steps["loss"].iloc[:5].mean()
+    assert (tmp_path / "checkpoint").exists()
+    forget(tmp_path / "checkpoint")
+    assert not (tmp_path / "checkpoint").exists()
+
+
+def test_same_seed_same_weights_other_seed_others(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = params(tiny_encoder, epochs=1, dropout=0.1)
+    results = []
+    for seed in (1, 1, 2):
+        encoder = pretrained(settings)
+        finetune(encoder, TEXTS, Y, settings, seed, tmp_path / f"checkpoint {len(results)}")
+        results.append(weights(encoder))
+    assert same(results[0], results[1])
+    assert not same(results[0], results[2])
+
+
+def test_frozen_layers_and_the_pooling_stay_as_they_are(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = params(tiny_encoder, epochs=1, frozen_layers=2)
+    encoder = pretrained(settings)
+    before = weights(encoder)
+    finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+    changed = {name for name, tensor in encoder.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed
+    assert all(".layer.2." in name or ".layer.3." in name for name in changed)
+    with pytest.raises(MotagsError, match=r"embedder\.frozen_layers = 4 leaves nothing to train of 4 layers"):
+        finetune(encoder, TEXTS, Y, params(tiny_encoder, frozen_layers=4), 0, tmp_path / "checkpoint")
+
+
+def test_no_epochs_leave_the_encoder_as_it_is(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = params(tiny_encoder, epochs=0)
+    encoder = pretrained(settings)
+    before = weights(encoder)
+    steps = finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+    assert same(before, weights(encoder))
+    assert steps.empty
+    assert summary(steps) == {}
+    assert list(loss_curve(steps)) == ["epoch", "loss", "anchors"]
+
+
+def test_films_of_one_tag_have_no_triplet_and_change_nothing(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = params(tiny_encoder, epochs=1)
+    encoder = pretrained(settings)
+    before = weights(encoder)
+    steps = finetune(encoder, TEXTS, np.ones((len(TEXTS), 1), dtype=bool), settings, 0, tmp_path / "checkpoint")
+    assert steps["loss"].eq(0).all()
+    assert steps["triplets"].eq(0).all()
+    assert same(before, weights(encoder))
+
+
+def test_a_loss_that_is_not_finite_stops_and_names_the_parameter(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = params(tiny_encoder)
+    encoder = pretrained(settings)
+    with torch.no_grad():
+        next(layers_of(encoder)[3].parameters()).fill_(torch.nan)
+    with pytest.raises(MotagsError, match=r"loss became nan: lower embedder\.learning_rate"):
+        finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+
+
+def test_a_batch_is_never_a_single_film(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = params(tiny_encoder, epochs=1, batch_size=8)
+    steps = finetune(pretrained(settings), TEXTS[:33], Y[:33], settings, 0, tmp_path / "checkpoint")
+    assert sorted(steps["films"]) == [6, 6, 7, 7, 7]
+
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+import numpy as np
+import torch
+sys.path.insert(0, {tests!r})
+torch.set_num_threads(1)
+from test_finetuning import TEXTS, Y
+from test_embedder import params
+from motags.embedder import pretrained, save
+from motags.finetuning import finetune
+settings = params({encoder!r}, epochs={epochs}, dropout=0.1)
+encoder = pretrained(settings)
+steps = finetune(encoder, TEXTS, Y, settings, 0, Path("checkpoint"))
+save(encoder, Path("encoder"))
+print(json.dumps(steps.to_dict("list")))
+"""
+
+
+def script(folder: Path, encoder: Path, epochs: int) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    text = SCRIPT.format(tests=str(Path(__file__).parent), encoder=str(encoder), epochs=epochs)
+    (folder / "script.py").write_text(text)
+    return [sys.executable, "script.py"]
+
+
+def test_a_killed_run_goes_on_from_its_last_epoch_with_the_same_result(tiny_encoder: Path, tmp_path: Path) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    command = script(straight, tiny_encoder, 12)
+    whole = subprocess.run(command, cwd=straight, check=True, capture_output=True, text=True)
+    process = subprocess.Popen(script(killed, tiny_encoder, 12), cwd=killed, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (killed / "checkpoint/progress.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "encoder").exists()
+    again = subprocess.run([sys.executable, "script.py"], cwd=killed, check=True, capture_output=True, text=True)
+    assert json.loads(whole.stdout) == json.loads(again.stdout)
+    one, other = ((folder / "encoder/model.safetensors").read_bytes() for folder in (straight, killed))
+    assert one == other
+
+
+def test_a_checkpoint_of_other_films_is_not_taken_up(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = params(tiny_encoder, epochs=2)
+    clean = pretrained(settings)
+    finetune(clean, TEXTS, Y, settings, 0, tmp_path / "clean")
+    stopped = pretrained(settings)
+    folder = tmp_path / "left"
+    process = subprocess.Popen(script(folder, tiny_encoder, 12), cwd=folder, stderr=subprocess.DEVNULL)
+    while not (folder / "checkpoint/progress.json").exists() and process.poll() is None:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    finetune(stopped, TEXTS, Y, settings, 0, folder / "checkpoint")
+    assert same(weights(clean), weights(stopped))
+
+
+def test_torchrun_shares_the_batches_and_one_process_writes(tiny_encoder: Path, tmp_path: Path) -> None:
+    command = script(tmp_path / "two", tiny_encoder, 2)[1:]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    both = [*launch, *command]
+    done = subprocess.run(both, cwd=tmp_path / "two", env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "two/encoder/SHA256SUMS").exists()
+    steps = [pd.DataFrame(json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
+    batches = -(-len(TEXTS) // 8)
+    assert [len(own) for own in steps] == [batches // 2 * 2] * 2  # two epochs, half the batches each
+    assert not list((tmp_path / "two").glob(".*.tmp"))
+
+
+def test_summary_and_curve_by_hand() -> None:
+    steps = pd.DataFrame(
+        {
+            "epoch": [1, 1, 2, 2],
+            "films": [4, 4, 4, 4],
+            "loss": [0.4, 0.2, 0.1, 0.1],
+            "triplets": [5, 7, 1, 2],
+            "anchors": [4, 2, 4, 4],
+        }
+    )
+    epoch_1, epoch_2 = summary(steps).values()
+    assert epoch_1 == pytest.approx({"loss": 0.3, "triplets": 12, "anchors_with_a_triplet": 0.75})
+    assert epoch_2 == pytest.approx({"loss": 0.1, "triplets": 3, "anchors_with_a_triplet": 1.0})
+    curve = loss_curve(steps, points=2)
+    assert curve["epoch"].tolist() == [1.0, 2.0]
+    assert curve["loss"].tolist() == pytest.approx([0.3, 0.1])

@@ -1,0 +1,306 @@
+"""The whole chain, as its users use it: a real DVC repository in a temporary folder."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from sentence_transformers import SentenceTransformer
+
+from conftest import Make, Project, sample_films
+
+pytestmark = pytest.mark.slow
+
+ALL = ["crawl", "dataset", "split", "encoder", "finetune", "embed", "cluster", "train", "baselines", "evaluate"]
+METHODS = ["constant", "tfidf", "bert", "bert_star", "bert_star_cb", "bert_star_clusters", "ours"]
+SCORES = ["micro_f1", "macro_f1", "micro_f1_tuned", "macro_f1_tuned", "p_at_1", "p_at_3", "p_at_5", "ndcg_at_5"]
+SCORES += ["psp_at_5", "macro_f1_head", "macro_f1_torso", "macro_f1_tail"]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory, make_project: Make) -> Project:
+    """A project of 200 films after a first `dvc repro` and a commit. Tests leave its branch as it is."""
+    project = make_project(tmp_path_factory.mktemp("done") / "project", 200)
+    assert sorted(project.ran(project.run("dvc", "repro"))) == sorted(ALL)
+    project.commit("First results")
+    return project
+
+
+@pytest.fixture
+def copy(done: Project, tmp_path: Path) -> Project:
+    """A copy of it to break."""
+    shutil.copytree(done.root, tmp_path / "copy", symlinks=True)
+    return Project(tmp_path / "copy")
+
+
+def stage_command(project: Project, name: str) -> list[str]:
+    """The paths of a stage's command in dvc.yaml."""
+    stages = YAML(typ="safe").load(project.root / "dvc.yaml")["stages"]
+    return list(stages[name]["cmd"].split()[2:])
+
+
+def test_every_method_has_every_score(done: Project) -> None:
+    metrics = json.loads((done.root / "metrics/metrics.json").read_text())
+    assert list(metrics) == sorted(METHODS)
+    for name in METHODS:
+        for score in SCORES:
+            assert 0 <= metrics[name][score] <= 1, (name, score)
+    for interval in metrics["ours"]["difference_to_bert_star"].values():
+        assert interval["low"] <= interval["high"]
+
+
+def test_the_metrics_files_say_what_they_promise(done: Project) -> None:
+    dataset, split, embedder, clusters = (
+        done.json(f"metrics/{n}.json") for n in ("dataset", "split", "embedder", "clusters")
+    )
+    assert {"films", "tags", "tags_per_film", "words_per_film", "plots"} <= set(dataset)
+    assert {"largest_deviation", "films"} <= set(split)
+    assert {"loss", "triplets", "anchors_with_a_triplet"} == set(embedder["epoch_1"])  # type: ignore[call-overload]
+    assert {"clusters", "train_films", "tags_per_cluster", "coverage"} <= set(clusters)
+
+
+def test_the_tuned_encoder_loads_with_plain_sentence_transformers(done: Project) -> None:
+    encoder = SentenceTransformer(str(done.root / "models/encoder"), device="cpu")
+    assert encoder.encode(["a film"]).shape == (1, 32)
+
+
+def test_nothing_saved_is_a_pickle(done: Project) -> None:
+    saved = [file for folder in ("data", "models") for file in (done.root / folder).rglob("*") if file.is_file()]
+    kinds = {file.suffix for file in saved if file.name != "SHA256SUMS"}
+    assert kinds <= {".jsonl", ".json", ".parquet", ".safetensors", ".sha256", ".txt", ".gitignore"}
+
+
+def test_a_second_repro_does_nothing(done: Project) -> None:
+    assert done.ran(done.run("dvc", "repro")) == []
+    assert done.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_two_clean_runs_and_a_forced_one_give_the_same_hashes(
+    done: Project, copy: Project, tmp_path: Path, make_project: Make
+) -> None:
+    lock = (done.root / "dvc.lock").read_text()
+    clean = make_project(tmp_path / "clean", 200)
+    clean.run("dvc", "repro")
+    assert (clean.root / "dvc.lock").read_text() == lock
+    forced = copy.run("dvc", "repro", "--force")
+    assert sorted(copy.ran(forced)) == sorted(ALL)
+    assert (copy.root / "dvc.lock").read_text() == lock
+
+
+def test_another_k_runs_cluster_and_what_follows(copy: Project) -> None:
+    ran = copy.ran(copy.run("dvc", "exp", "run", "-S", "clusterer.k=6"))
+    assert ran == ["cluster", "train", "evaluate"]
+    assert copy.json("metrics/clusters.json")["asked_for"] == 6
+    diff = copy.run("dvc", "metrics", "diff", "main").stdout
+    assert re.search(r"clusters\.json +asked_for +4 +6 +2", diff)
+    shown = copy.run("dvc", "exp", "show", "--csv").stdout
+    rows = list(csv.DictReader(shown.splitlines()))
+    assert {row["clusterer.k"] for row in rows} == {"4", "6"}
+    copy.run("dvc", "plots", "diff", "main", "-o", "plots")
+    assert (copy.root / "plots/index.html").stat().st_size > 10_000
+
+
+def test_a_minimum_count_runs_train_but_not_cluster(copy: Project) -> None:
+    ran = copy.ran(copy.run("dvc", "exp", "run", "-S", "local_models.min_count=5"))
+    assert sorted(ran) == ["baselines", "evaluate", "train"]
+
+
+def test_a_queue_of_several_k_works(copy: Project) -> None:
+    for k in (2, 3):
+        copy.run("dvc", "exp", "run", "--queue", "-n", f"k{k}", "-S", f"clusterer.k={k}")
+    copy.run("dvc", "queue", "start")
+    deadline = time.monotonic() + 300
+    while "Running" in (status := copy.run("dvc", "queue", "status").stdout) or "Queued" in status:
+        assert time.monotonic() < deadline, status
+        time.sleep(2)
+    assert status.count("Success") == 2, status
+    for k in (2, 3):
+        shown = json.loads(copy.run("git", "show", f"k{k}:metrics/clusters.json", check=False).stdout or "null")
+        if shown is None:
+            ref = copy.run("dvc", "exp", "show", "--csv").stdout
+            assert f"k{k}" in ref
+        else:
+            assert shown["asked_for"] == k
+
+
+def test_plots_show_has_all_six(done: Project, tmp_path: Path) -> None:
+    done.run("dvc", "plots", "show", "-o", str(tmp_path / "plots"))
+    page = (tmp_path / "plots/index.html").read_text()
+    for title in ("long tail", "triplet loss", "F1 of each tag", "Precision and recall", "Clusters", "Test films"):
+        assert title in page
+
+
+def test_a_changed_catalogue_reruns_and_an_unchanged_one_does_not(copy: Project, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.jsonl"
+    lines = [json.dumps(film) + "\n" for film in sample_films(150)]
+    outside.write_text("".join(lines))
+    relative = os.path.relpath(outside, copy.root)
+    first = copy.ran(copy.run("dvc", "exp", "run", "-S", f"crawl.catalogue={relative}"))
+    assert "crawl" in first
+    assert copy.json("metrics/dataset.json")["films"] == 150
+    assert copy.ran(copy.run("dvc", "repro")) == []
+    outside.write_text("".join(lines[:140]))
+    assert "crawl" in copy.ran(copy.run("dvc", "repro"))
+    assert copy.json("metrics/dataset.json")["films"] == 140
+
+
+def test_rows_in_another_order_give_the_same_films(copy: Project) -> None:
+    before = (copy.root / "data/films.parquet").read_bytes()
+    catalogue = copy.root / "data/sample/films.jsonl"
+    catalogue.write_text("".join(reversed(catalogue.read_text().splitlines(keepends=True))))
+    ran = copy.ran(copy.run("dvc", "repro"))
+    assert ran == ["crawl"]
+    assert (copy.root / "data/films.parquet").read_bytes() == before
+
+
+def test_the_hash_seed_and_the_threads_change_no_data(copy: Project) -> None:
+    outs = ["data/raw/films.jsonl", "data/films.parquet", "data/split.parquet"]
+    before = [(copy.root / out).read_bytes() for out in outs]
+    params = copy.root / "params.yaml"
+    params.write_text(params.read_text().replace("threads: 1", "threads: 2"))
+    for name in ("crawl", "dataset", "split"):
+        copy.run("env", "PYTHONHASHSEED=7", "python", f"stages/{name}.py", *stage_command(copy, name))
+    assert [(copy.root / out).read_bytes() for out in outs] == before
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1000000", "x"])
+def test_a_bad_k_is_refused_before_any_work(copy: Project, value: str) -> None:
+    centroids = (copy.root / "models/clusterer.safetensors.sha256").read_text()
+    refused = copy.run("dvc", "exp", "run", "-S", f"clusterer.k={value}", check=False)
+    assert refused.returncode != 0
+    assert f"params.yaml: clusterer.k = {value!r}".replace("'", "") in refused.stderr.replace("'", "")
+    assert "Traceback" not in refused.stderr
+    assert centroids
+
+
+def test_an_unknown_parameter_is_refused_by_name(copy: Project) -> None:
+    assert "clusterer.kk" in copy.run("dvc", "exp", "run", "-S", "clusterer.kk=3", check=False).stderr
+    params = copy.root / "params.yaml"
+    params.write_text(params.read_text().replace("  k: 4", "  k: 4\n  kk: 3"))
+    refused = copy.run("dvc", "repro", check=False)
+    assert "clusterer.kk is not a parameter" in refused.stderr
+
+
+READERS = [
+    ("dataset", "data/raw/films.jsonl"),
+    ("split", "data/films.parquet"),
+    ("finetune", "data/split.parquet"),
+    ("finetune", "models/pretrained/model.safetensors"),
+    ("embed", "models/encoder/tokenizer.json"),
+    ("cluster", "data/embeddings.safetensors"),
+    ("train", "models/clusterer.safetensors"),
+    ("baselines", "data/embeddings.safetensors"),
+    ("evaluate", "data/scores_local.safetensors"),
+    ("evaluate", "data/scores_baselines.safetensors"),
+]
+
+
+@pytest.mark.parametrize(("name", "path"), READERS)
+def test_a_flipped_byte_in_an_input_is_refused_with_both_hashes(copy: Project, name: str, path: str) -> None:
+    file = copy.root / path
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    file.unlink()
+    file.write_bytes(damaged)
+    refused = copy.stage(name, *stage_command(copy, name), check=False)
+    assert refused.returncode == 1
+    line = refused.stderr.strip().splitlines()[-1]
+    assert re.search(rf"{re.escape(path)} is damaged: its sha256 is [0-9a-f]{{64}}, sealed was [0-9a-f]{{64}}", line)
+
+
+LIMITED = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.argv = sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_full_disk_leaves_the_old_outputs_and_a_rerun_succeeds(copy: Project, name: str) -> None:
+    shutil.rmtree(copy.root / "logs")
+    words = stage_command(copy, name)
+    before = snapshot(copy)
+    for limit in ("0", "300"):
+        full = copy.run("python", "-c", LIMITED, limit, f"stages/{name}.py", *words, check=False)
+        if full.returncode == 0:
+            assert name in ("split", "encoder", "cluster"), "wrote more than the disk holds"
+        assert "Traceback" not in full.stderr, full.stderr
+        after = snapshot(copy)
+        assert set(after) == set(before)
+        assert {path for path in before if before[path] != after[path]} <= set(words)
+    copy.stage(name, *words)
+    assert snapshot(copy) == before
+
+
+def snapshot(project: Project) -> dict[str, bytes]:
+    """All outputs of the project."""
+    files = (f for d in ("data", "models", "metrics") for f in (project.root / d).rglob("*") if f.is_file())
+    return {file.relative_to(project.root).as_posix(): file.read_bytes() for file in files}
+
+
+def test_a_killed_fine_tuning_goes_on_under_dvc_with_the_same_result(copy: Project) -> None:
+    lock = (copy.root / "dvc.lock").read_text()
+    words = ["python", "stages/finetune.py", *stage_command(copy, "finetune")]
+    env = os.environ | {"PYTHONPATH": str(copy.root / "src")}
+    process = subprocess.Popen([sys.executable, *words[1:]], cwd=copy.root, env=env, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (copy.root / "logs/checkpoint/progress.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    again = copy.run("dvc", "repro", "--force", "--single-item", "finetune")
+    assert "going on after epoch" in again.stderr
+    assert (copy.root / "dvc.lock").read_text() == lock
+    assert not (copy.root / "logs/checkpoint").exists()
+
+
+def write_catalogue(project: Project, films: list[dict[str, object]]) -> None:
+    catalogue = project.root / "data/sample/films.jsonl"
+    catalogue.write_text("".join(json.dumps(film) + "\n" for film in films))
+
+
+def test_two_films_are_refused_in_one_line(copy: Project) -> None:
+    write_catalogue(copy, sample_films(2))
+    refused = copy.run("dvc", "repro", check=False)
+    assert refused.returncode != 0
+    assert "motags dataset: 0 of 2 films have a text and a tag" in refused.stderr
+
+
+def test_films_with_one_text_are_refused_in_one_line(copy: Project) -> None:
+    write_catalogue(copy, [film | {"synopsis": "Always the same words."} for film in sample_films(100)])
+    refused = copy.run("dvc", "repro", check=False)
+    assert "motags split: the films have only 1 different texts" in refused.stderr
+
+
+@pytest.mark.parametrize(("films", "k"), [(30, 10_000), (12, 4)])
+def test_a_tiny_catalogue_goes_through(copy: Project, films: int, k: int) -> None:
+    write_catalogue(copy, [film | {"tags": ["Drama", ["a", "b"][i % 2]]} for i, film in enumerate(sample_films(films))])
+    params = copy.root / "params.yaml"
+    params.write_text(params.read_text().replace("  k: 4", f"  k: {k}").replace("min_films: 5 ", "min_films: 2 "))
+    copy.run("dvc", "repro")
+    clusters = copy.json("metrics/clusters.json")
+    assert clusters["asked_for"] == k
+    assert 1 <= int(str(clusters["clusters"])) < k or k == 4
+    assert copy.json("metrics/dataset.json")["films"] == films
+
+
+def test_shuffled_labels_fall_to_the_constant_floor(copy: Project) -> None:
+    films = sample_films(200)
+    tags = [film["tags"] for film in films]
+    order = [(i * 73) % len(films) for i in range(len(films))]  # 73 and 200 share no divisor
+    write_catalogue(copy, [film | {"tags": tags[j]} for film, j in zip(films, order, strict=True)])
+    copy.run("dvc", "repro")
+    metrics = json.loads((copy.root / "metrics/metrics.json").read_text())
+    floor = max(metrics["constant"]["micro_f1"], metrics["constant"]["micro_f1_tuned"])
+    for name in METHODS:
+        assert metrics[name]["micro_f1"] <= floor + 0.05, name
+        assert metrics[name]["ndcg_at_5"] <= metrics["constant"]["ndcg_at_5"] + 0.05, name

@@ -1,0 +1,87 @@
+"""Parameters, command lines and one-line errors."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Make, Project
+from motags.clusterer import ClustererParams
+from motags.errors import MotagsError
+from motags.stage import THREADS, read_params
+
+GOOD = "seed: 1\nthreads: 0\nclusterer:\n  k: 20\n  min_films: 2\n  n_init: 10\n"
+
+
+def read(tmp_path: Path, text: str) -> dict[str, Any]:
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    return read_params(file, {"seed": int, "clusterer": ClustererParams} | THREADS)
+
+
+def test_good_parameters_are_typed(tmp_path: Path) -> None:
+    params = read(tmp_path, GOOD)
+    assert params == {"seed": 1, "threads": 0, "clusterer": ClustererParams(k=20, min_films=2, n_init=10)}
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1000000", "x", "2.5", "null", "true", "[3]"])
+def test_a_bad_value_is_refused_with_key_and_reason(tmp_path: Path, value: str) -> None:
+    with pytest.raises(MotagsError, match=r"params\.yaml: clusterer\.k = .*: input should be") as error:
+        read(tmp_path, GOOD.replace("k: 20", f"k: {value}"))
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_key_is_named_with_those_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(MotagsError, match=r"clusterer\.kk is not a parameter; clusterer takes k, min_films, n_init"):
+        read(tmp_path, GOOD + "  kk: 3\n")
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(MotagsError, match=r"seed = 'x'.*clusterer\.k = 0.*threads = -1"):
+        read(tmp_path, GOOD.replace("seed: 1", "seed: x").replace("k: 20", "k: 0").replace("threads: 0", "threads: -1"))
+
+
+def test_a_missing_key_section_or_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MotagsError, match=r"clusterer\.n_init"):
+        read(tmp_path, GOOD.replace("  n_init: 10\n", ""))
+    with pytest.raises(MotagsError, match="clusterer = None"):
+        read(tmp_path, "seed: 1\nthreads: 0\n")
+    with pytest.raises(MotagsError, match="missing: run in the project's root"):
+        read_params(tmp_path / "none.yaml", {"seed": int})
+
+
+def test_broken_yaml_is_one_line_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(MotagsError, match=r"not valid YAML: .*line 1") as error:
+        read(tmp_path, "seed: [1\n")
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, make_project: Make) -> Project:
+    return make_project(tmp_path_factory.mktemp("project"), 60)
+
+
+def refused(project: Project, *command: str) -> str:
+    """The one line that a stage says when it refuses."""
+    done = project.run("python", *command, check=False)
+    said = done.stderr.strip().splitlines()
+    assert done.returncode == 1
+    assert said[-1].startswith("motags ")
+    assert "Traceback" not in done.stderr
+    return said[-1]
+
+
+def test_a_stage_says_which_paths_it_takes(project: Project) -> None:
+    assert "takes 2 paths (FILMS_OUT METRICS_OUT), not 1" in refused(project, "stages/crawl.py", "data/raw")
+
+
+def test_a_missing_input_names_the_file_and_the_command(project: Project) -> None:
+    line = refused(project, "stages/dataset.py", "data/none", "a.parquet", "a.json", "a.csv")
+    assert "data/none is missing: run `dvc repro`" in line
+
+
+def test_a_stage_leaves_times_and_memory_in_logs_only(project: Project) -> None:
+    project.stage("crawl", "data/raw", "metrics/crawl.json")
+    figures = project.json("logs/crawl.json")
+    assert set(figures) == {"seconds", "peak_memory_mb"}
+    assert set(project.json("metrics/crawl.json")) == {"films", "set_aside", "set_aside_for"}
