@@ -5,6 +5,7 @@ import inspect
 import json
 import subprocess
 import sys
+from functools import cache
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,20 @@ from motags.stage import THREADS, read_params, sections
 
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 PARAMS: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
-LIST_MODULES = """
+LOOK = """
 import json, sys, runpy
 runpy.run_path(sys.argv[1], run_name="looked_at")
-print(json.dumps([m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "motags"]))
+own = [m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "motags"]
+print(json.dumps({"own": own, "numerical": bool({"sklearn", "torch"} & set(sys.modules))}))
 """
-SAY_IF_NUMERICAL = """
-import sys, runpy
-runpy.run_path(sys.argv[1], run_name="looked_at")
-print(bool({"sklearn", "torch"} & set(sys.modules)))
-"""
+
+
+@cache
+def imports(name: str) -> dict[str, Any]:
+    """What a stage imports: our own modules, and whether it takes the numerical libraries."""
+    command = [sys.executable, "-c", LOOK, f"stages/{name}.py"]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return dict(json.loads(said.splitlines()[-1]))
 
 
 def function(name: str) -> Any:
@@ -54,9 +59,7 @@ def test_every_stage_script_is_a_stage() -> None:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_declares_the_modules_that_it_imports(name: str) -> None:
-    command = [sys.executable, "-c", LIST_MODULES, f"stages/{name}.py"]
-    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    imported = {Path(file).relative_to(ROOT).as_posix() for file in json.loads(said.splitlines()[-1])}
+    imported = {Path(file).relative_to(ROOT).as_posix() for file in imports(name)["own"]}
     code = {dep for dep in STAGES[name]["deps"] if dep.startswith("src/")}
     assert code == imported
     assert f"stages/{name}.py" in STAGES[name]["deps"]
@@ -84,9 +87,7 @@ def test_a_stage_gets_the_paths_that_it_declares(name: str) -> None:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_that_uses_the_numerical_libraries_depends_on_their_versions(name: str) -> None:
-    command = [sys.executable, "-c", SAY_IF_NUMERICAL, f"stages/{name}.py"]
-    uses = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip() == "True"
-    assert ("requirements.lock" in STAGES[name]["deps"]) == uses
+    assert ("requirements.lock" in STAGES[name]["deps"]) == imports(name)["numerical"]
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -120,7 +120,7 @@ def _rounded(value: Any) -> Any:
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write plot data, floats to 4 decimals; a text that a spreadsheet would run gets an apostrophe before it."""
     texts = frame.select_dtypes(["object", "string"])
-    safe = frame.assign(**{name: column.map(_neutral) for name, column in texts.items()})
+    safe = frame.assign(**{str(name): column.map(_neutral) for name, column in texts.items()})
     with replacing(path) as temporary:
         safe.to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")
 
