@@ -16,7 +16,7 @@ repro: .venv/runtime ## run the pipeline and print the results
 
 test: .venv/dev ## run every test
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
-	@$(RUN) pytest
+	@$(RUN) pytest -n auto --dist worksteal
 
 .venv/runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "motags needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

@@ -328,7 +328,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
+from motags.errors import MotagsError
 from motags.artifacts import *
 
 def folder(path):
@@ -355,7 +355,8 @@ for name, write in writes.items():
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
         write(Path(sys.argv[1], name))
-    except (OSError, SafetensorError) as error:  # those that stage.run turns into one line
+    except MotagsError as error:
+        assert "can't be written" in str(error), error
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         print(name)
 """

@@ -145,11 +145,11 @@ def test_a_changed_catalogue_reruns_and_an_unchanged_one_does_not(copy: Project,
     relative = os.path.relpath(outside, copy.root)
     first = copy.ran(copy.run("dvc", "exp", "run", "-S", f"crawl.catalogue={relative}"))
     assert "crawl" in first
-    assert copy.json("metrics/dataset.json")["films"] == 150
+    assert copy.json("metrics/crawl.json")["films"] == 150
     assert copy.ran(copy.run("dvc", "repro")) == []
     outside.write_text("".join(lines[:140]))
     assert "crawl" in copy.ran(copy.run("dvc", "repro"))
-    assert copy.json("metrics/dataset.json")["films"] == 140
+    assert copy.json("metrics/crawl.json")["films"] == 140
 
 
 def test_rows_in_another_order_give_the_same_films(copy: Project) -> None:

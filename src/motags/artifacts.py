@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from motags.errors import MotagsError
@@ -29,6 +29,9 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; rename it onto `path` if the block succeeds.
 
     Under `torchrun` only the first process keeps what it writes.
+
+    Raises:
+        MotagsError: the disk is full, or the place can't be written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -38,6 +41,8 @@ def replacing(path: Path) -> Iterator[Path]:
             if path.is_dir():
                 shutil.rmtree(path)
             temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise MotagsError(f"{path} can't be written: {getattr(error, 'strerror', None) or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink(missing_ok=True)
 

@@ -45,7 +45,7 @@ def tfidf(train: list[str], Y: np.ndarray, texts: list[str], params: BaselinesPa
     )
     regression = LogisticRegression(C=params.C, class_weight="balanced", solver="liblinear", random_state=seed)
     model = make_pipeline(vectorizer, OneVsRestClassifier(regression)).fit(train, Y)
-    return model.predict_proba(texts).astype(np.float32)
+    return model.predict_proba(texts)[:, -Y.shape[1] :].astype(np.float32)  # of a single tag it gives both sides
 
 
 def one_network(

@@ -87,6 +87,9 @@ def forget(checkpoint: Path) -> None:
 
 
 def _accelerator(params: EmbedderParams) -> Accelerator:
+    if device_of(params) == "cuda":  # the same numbers twice, where the GPU's kernels can
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
     # a BERT's own pooler takes no part in the mean of its layers
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     precision = "bf16" if uses_bfloat16(params) else "no"

@@ -161,7 +161,7 @@ class LocalModels:
         ranked = np.argsort(-counts, kind="stable")
         frequent = int((counts >= self.params.min_count).sum())
         present = int((counts > 0).sum())
-        return ranked[: max(frequent, min(self.params.min_tags, present))]
+        return ranked[: max(frequent, min(self.params.min_tags, present), 1)]
 
     def _build(self) -> nn.Sequential:
         outputs = max(len(tags) for tags in self.tags_)
@@ -187,7 +187,7 @@ class LocalModels:
         """Class-balanced weights of a cluster's labels, (n_c, m_c) as `local`; see `balance` in params.yaml."""
         if self.params.balance == "none":
             return np.ones(local.shape)
-        weights = effective_weights(local.sum(0), self.params.beta)  # (m_c,)
+        weights = effective_weights(np.maximum(local.sum(0), 1), self.params.beta)  # (m_c,)
         if self.params.balance == "positives":
             return np.where(local, weights / weights.min(), 1.0)
         weights = weights / weights.mean()

@@ -46,7 +46,8 @@ def best_thresholds(Y: np.ndarray, S: np.ndarray, shrinkage: float) -> np.ndarra
     common = _best_threshold(Y.ravel(), S.ravel())
     own = np.array([_best_threshold(y, s) for y, s in zip(Y.T, S.T, strict=True)])
     support = Y.sum(0)
-    return (support * own + shrinkage * common) / np.maximum(support + shrinkage, 1)
+    trust = support / np.maximum(support + shrinkage, np.finfo(float).tiny)  # 0 for a tag that no film bears
+    return trust * own + (1 - trust) * common
 
 
 def _best_threshold(y: np.ndarray, s: np.ndarray) -> float:
@@ -57,8 +58,9 @@ def _best_threshold(y: np.ndarray, s: np.ndarray) -> float:
         return PAPER_THRESHOLD
     f1 = np.where(last, _f1(hits, np.arange(1, len(s) + 1), y.sum()), -1.0)
     best = int(f1.argmax())
-    below = s[best + 1] if best + 1 < len(s) else 0.0
-    return float(s[best] + max(below, 0.0)) / 2
+    above, below = float(s[best]), max(float(s[best + 1]), 0.0) if best + 1 < len(s) else 0.0
+    middle = (above + below) / 2
+    return middle if middle > below else above
 
 
 def decide(S: np.ndarray, thresholds: np.ndarray | float) -> np.ndarray:
@@ -174,8 +176,8 @@ def _interval(differences: np.ndarray) -> dict[str, float]:
 
 def precision_recall(Y: np.ndarray, S: np.ndarray, points: int = 100) -> pd.DataFrame:
     """Precision at evenly spaced recalls over all (film, tag) pairs with a score above 0."""
-    precision, recall, _ = precision_recall_curve(Y.ravel(), S.ravel())
-    reached = recall <= (Y & (S > 0)).sum() / max(Y.sum(), 1)
-    precision, recall = precision[reached], recall[reached]
+    precision, recall, thresholds = precision_recall_curve(Y.ravel(), S.ravel())
+    scored = np.append(thresholds > 0, True)
+    precision, recall = precision[scored][::-1], recall[scored][::-1]  # the best precision of a recall comes first
     nearest = np.unique([np.abs(recall - at).argmin() for at in np.linspace(0, recall.max(), points)])
-    return pd.DataFrame({"recall": recall[nearest], "precision": precision[nearest]}).sort_values("recall")
+    return pd.DataFrame({"recall": recall[nearest], "precision": precision[nearest]})

@@ -39,7 +39,6 @@ def run(stage: Callable[..., None]) -> None:
 
     Exits with status 1 and one line for a mistake that the user can mend.
     """
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # same numbers twice on a GPU
     try:
         _run(stage)
     except (MotagsError, SafetensorError) as error:
@@ -109,8 +108,9 @@ def _paths(stage: Callable[..., None], arguments: list[str]) -> list[Path]:
     return [Path(argument) for argument in arguments]
 
 
-def _limit_threads(threads: int) -> int | None:
-    limit = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else threads or os.cpu_count()
+def _limit_threads(threads: int) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = threads or cores
     os.environ["OMP_NUM_THREADS"] = str(limit)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(limit)
@@ -119,6 +119,7 @@ def _limit_threads(threads: int) -> int | None:
 
 def _log_to(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    logging.raiseExceptions = False  # a log that can't be written is no reason to stop
     handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(path, "w", encoding="utf-8")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
     for noisy in ("httpx", "sentence_transformers", "transformers", "accelerate"):
