@@ -8,6 +8,8 @@ the stage itself (from its log), then the wall time of the two commands as a use
 
 import argparse
 import json
+import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -19,7 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 def timed(folder: Path, *command: str) -> float:
     """Seconds that a command takes."""
     started = time.perf_counter()
-    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    # the clone's own code, not what is installed
+    env = os.environ | {"PYTHONPATH": str(folder / "src")}
+    subprocess.run(command, cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - started
 
 
@@ -27,11 +31,15 @@ def main() -> None:
     """Run the chain, then another k, and print what they took."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalogue", type=Path)
-    catalogue = parser.parse_args().catalogue.resolve()
+    parser.add_argument("--metrics", type=Path, help="copy the chain's metrics/ to this folder")
+    arguments = parser.parse_args()
+    catalogue = arguments.catalogue.resolve()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "motags"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
         chain = timed(folder, "dvc", "exp", "run", "-S", f"crawl.catalogue={catalogue}")
+        if arguments.metrics:
+            shutil.copytree(folder / "metrics", arguments.metrics)
         logs = {file.stem: json.loads(file.read_text()) for file in (folder / "logs").glob("*.json")}
         another_k = timed(folder, "dvc", "exp", "run", "-S", "clusterer.k=30")
     for name, figures in logs.items():
