@@ -9,30 +9,22 @@ networks on the same films for the same number of steps; joblib gives each proce
 import argparse
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed
 
 from motags.local_models import LocalModels, LocalModelsParams
+from motags.stage import PARAMS, read_params
 
-PARAMS = LocalModelsParams(
-    min_count=10,
-    min_tags=3,
-    widths=[256, 256, 256],
-    dropout=0.3,
-    epochs=30,
-    batch_size=64,
-    learning_rate=1e-3,
-    balance="positives",
-    beta=0.99,
-)
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def fit_one(X: np.ndarray, Y: np.ndarray, threads: int) -> LocalModels:
+def fit_one(params: LocalModelsParams, X: np.ndarray, Y: np.ndarray, threads: int) -> LocalModels:
     """Train the network of a single cluster."""
     torch.set_num_threads(threads)
-    return LocalModels(PARAMS, 0).fit(X, Y, np.zeros(len(X), dtype=np.int64))
+    return LocalModels(params, 0).fit(X, Y, np.zeros(len(X), dtype=np.int64))
 
 
 def main() -> None:
@@ -41,6 +33,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=3333)
     parser.add_argument("--clusters", type=int, default=20)
     arguments = parser.parse_args()
+    params = read_params(ROOT / PARAMS, {"local_models": LocalModelsParams})["local_models"]
     threads = torch.get_num_threads()
     rng = np.random.default_rng(0)
     clusters = rng.permutation(np.arange(arguments.films) % arguments.clusters)  # the same steps for all
@@ -48,9 +41,9 @@ def main() -> None:
     Y = rng.random((arguments.films, 85)) < 3 / 85
     parts = [(X[clusters == c], Y[clusters == c]) for c in range(arguments.clusters)]
     ways: dict[str, Callable[[], object]] = {
-        "batched": lambda: LocalModels(PARAMS, 0).fit(X, Y, clusters),
-        "one by one": lambda: [fit_one(*part, threads) for part in parts],
-        "joblib": lambda: Parallel(n_jobs=threads)(delayed(fit_one)(*part, 1) for part in parts),
+        "batched": lambda: LocalModels(params, 0).fit(X, Y, clusters),
+        "one by one": lambda: [fit_one(params, *part, threads) for part in parts],
+        "joblib": lambda: Parallel(n_jobs=threads)(delayed(fit_one)(params, *part, 1) for part in parts),
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(3):

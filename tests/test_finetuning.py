@@ -15,6 +15,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from conftest import sample_films
+from motags.artifacts import checked
 from motags.embedder import encode, layers_of, pretrained
 from motags.errors import MotagsError
 from motags.finetuning import finetune, forget, loss_curve, summary
@@ -97,13 +98,15 @@ def test_films_of_one_tag_have_no_triplet_and_change_nothing(tiny_encoder: Path,
     assert same(before, weights(encoder))
 
 
-def test_a_loss_that_is_not_finite_stops_and_names_the_parameter(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = params(tiny_encoder)
+def test_a_loss_that_is_not_finite_stops_and_the_last_checkpoint_stays(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = params(tiny_encoder, epochs=1)
+    finetune(pretrained(settings), TEXTS, Y, settings, 0, tmp_path / "checkpoint")
     encoder = pretrained(settings)
     with torch.no_grad():
         next(layers_of(encoder)[3].parameters()).fill_(torch.nan)
     with pytest.raises(MotagsError, match=r"loss became nan: lower embedder\.learning_rate"):
         finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+    checked(tmp_path / "checkpoint")
 
 
 def test_a_batch_is_never_a_single_film(tiny_encoder: Path, tmp_path: Path) -> None:
