@@ -276,15 +276,15 @@ def test_films_with_one_text_are_refused_in_one_line(copy: Project) -> None:
     assert "motags split: the films have only 1 different texts" in refused.stderr
 
 
-@pytest.mark.parametrize(("films", "k"), [(30, 10_000), (12, 4)])
-def test_a_tiny_catalogue_goes_through(copy: Project, films: int, k: int) -> None:
+def test_a_tiny_catalogue_with_more_clusters_than_films_goes_through(copy: Project) -> None:
+    films, k = 12, 10_000
     write_catalogue(copy, [film | {"tags": ["Drama", ["a", "b"][i % 2]]} for i, film in enumerate(sample_films(films))])
     params = copy.root / "params.yaml"
     params.write_text(params.read_text().replace("  k: 4", f"  k: {k}").replace("min_films: 5 ", "min_films: 2 "))
     copy.run("dvc", "repro")
     clusters = copy.json("metrics/clusters.json")
     assert clusters["asked_for"] == k
-    assert 1 <= int(str(clusters["clusters"])) < k or k == 4
+    assert 1 <= int(str(clusters["clusters"])) <= films
     assert copy.json("metrics/dataset.json")["films"] == films
 
 

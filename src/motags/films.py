@@ -146,7 +146,7 @@ def _film(row: Any, source: str) -> Film | str:
         return Film.model_validate(row | {"source": source})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        return f"{first['loc'][0]}: {first['msg']} (got {str(first['input'])[:40]!r})"
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']} (got {str(first['input'])[:40]!r})"
 
 
 def _rows(path: Path) -> Iterator[Row]:
@@ -195,7 +195,7 @@ def crawl_summary(films: list[Film], aside: list[SetAside]) -> dict[str, object]
     return {
         "films": len(films),
         "set_aside": len(aside),
-        "set_aside_for": dict(Counter(row.reason.split(":")[0] for row in aside)),
+        "set_aside_for": dict(Counter(row.reason.split(":")[0].split(".")[0] for row in aside)),
     }
 
 
