@@ -29,12 +29,16 @@ test: .venv/dev ## run every test
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	@touch $@
 
+# torch pins what it needs for a GPU itself, and differently on each platform
+FREEZE := .venv/lock/bin/pip freeze --all --exclude motags --exclude pip | sed 's/+[a-z0-9.]*$$//' \
+	| grep -vE '^(cuda|nvidia|triton)'
+
 lock: ## make the lock files again from pyproject.toml: names and versions only
 	$(PYTHON) -m venv --clear .venv/lock
 	.venv/lock/bin/pip install --quiet .
-	.venv/lock/bin/pip freeze --all --exclude motags --exclude pip | sed 's/+[a-z0-9.]*$$//' > requirements.lock
+	$(FREEZE) > requirements.lock
 	.venv/lock/bin/pip install --quiet '.[dev]'
-	.venv/lock/bin/pip freeze --all --exclude motags --exclude pip | sed 's/+[a-z0-9.]*$$//' | grep -vxFf requirements.lock > requirements-dev.lock
+	$(FREEZE) | grep -vxFf requirements.lock > requirements-dev.lock
 	rm -rf .venv/lock
 
 clean: ## remove what the pipeline and the tools made, but not DVC's cache
