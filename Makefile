@@ -42,4 +42,4 @@ lock: ## make the lock files again from pyproject.toml: names and versions only
 	rm -rf .venv/lock
 
 clean: ## remove what the pipeline and the tools made, but not DVC's cache
-	rm -rf .venv logs data/raw data/*.parquet* data/*.safetensors* models dvc_plots .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv logs data/raw data/catalogue data/*.parquet* data/*.safetensors* models dvc_plots .mypy_cache .pytest_cache .ruff_cache

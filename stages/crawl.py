@@ -1,17 +1,18 @@
-"""Read the catalogue of films; set aside the rows that can't be used."""
+"""Gather films from the catalogue or from the sites; set aside what can't be used."""
 
 from pathlib import Path
 
 from motags.artifacts import sealing, write_json
-from motags.films import CrawlParams, crawl_summary, read_catalogue, write_films
+from motags.crawl import gather
+from motags.sources.params import CrawlParams
 from motags.stage import run
 
 
-def crawl(films_out: Path, metrics_out: Path, *, crawl: CrawlParams) -> None:
-    films, aside = read_catalogue(Path(crawl.catalogue), crawl.max_set_aside)
+def crawl(raw_out: Path, films_out: Path, metrics_out: Path, *, crawl: CrawlParams, threads: int) -> None:
     with sealing(films_out) as folder:
-        write_films(folder, films, aside)
-    write_json(metrics_out, crawl_summary(films, aside))
+        folder.mkdir()
+        metrics = gather(raw_out, folder, crawl, threads)
+    write_json(metrics_out, metrics)
 
 
 if __name__ == "__main__":

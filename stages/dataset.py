@@ -6,13 +6,16 @@ from motags.artifacts import checked, write_csv, write_json, write_parquet
 from motags.corpus import DatasetParams, fuse, long_tail, statistics
 from motags.films import read_films
 from motags.stage import run
+from motags.vocabulary import read_synonyms
 
 
-def dataset(raw: Path, films_out: Path, metrics_out: Path, long_tail_out: Path, *, dataset: DatasetParams) -> None:
-    films, dropped = fuse(read_films(checked(raw)), dataset)
+def dataset(
+    catalogue: Path, synonyms: Path, films_out: Path, metrics_out: Path, long_tail_out: Path, *, dataset: DatasetParams
+) -> None:
+    films, dropped = fuse(read_films(checked(catalogue)), read_synonyms(synonyms), dataset)
     write_parquet(films_out, films)
     write_json(metrics_out, statistics(films, dropped))
-    write_csv(long_tail_out, long_tail(films, dataset.genres))
+    write_csv(long_tail_out, long_tail(films))
 
 
 if __name__ == "__main__":

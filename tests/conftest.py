@@ -54,13 +54,18 @@ class Project:
 
     root: Path
 
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command in the project; its output is in the assertion when it fails."""
+    def environment(self) -> dict[str, str]:
+        """Variables with which the project's own code is what runs."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         env = os.environ | {"PATH": path, "PYTHONPATH": str(self.root / "src"), "HF_HUB_OFFLINE": "1"}
         env |= {"GIT_CONFIG_GLOBAL": os.devnull, "COLUMNS": "200"}
         for who in ("AUTHOR", "COMMITTER"):
             env |= {f"GIT_{who}_NAME": "test", f"GIT_{who}_EMAIL": "test@example.org"}
+        return env
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project; its output is in the assertion when it fails."""
+        env = self.environment()
         done = subprocess.run(command, cwd=self.root, env=env, capture_output=True, text=True, check=False)
         if check:
             assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
@@ -69,6 +74,11 @@ class Project:
     def stage(self, name: str, *paths: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a stage script without DVC."""
         return self.run("python", f"stages/{name}.py", *paths, check=check)
+
+    def start(self, name: str, *paths: str) -> subprocess.Popen[str]:
+        """Start a stage script without DVC, to stop it."""
+        command = [sys.executable, f"stages/{name}.py", *paths]
+        return subprocess.Popen(command, cwd=self.root, env=self.environment(), stderr=subprocess.PIPE, text=True)
 
     def commit(self, message: str) -> None:
         """Commit everything."""
@@ -99,6 +109,7 @@ def make_project(tiny_encoder: Path) -> Make:
         for file in ("dvc.yaml", "params.yaml", "requirements.lock", ".gitignore", ".dvcignore"):
             shutil.copy(ROOT / file, root / file)
         (root / "data/sample").mkdir(parents=True)
+        shutil.copy(ROOT / "data/synonyms.csv", root / "data/synonyms.csv")
         lines = [json.dumps(film, ensure_ascii=False) + "\n" for film in sample_films(films)]
         (root / "data/sample/films.jsonl").write_text("".join(lines), encoding="utf-8")
         project = Project(root)

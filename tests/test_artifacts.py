@@ -19,9 +19,11 @@ from safetensors.numpy import save_file
 
 from motags.artifacts import (
     checked,
+    is_first_process,
     read_arrays,
     read_parquet,
     replacing,
+    seal,
     sealing,
     write_arrays,
     write_csv,
@@ -248,6 +250,40 @@ def test_new_content_replaces_all_of_a_folder(tmp_path: Path) -> None:
         (folder / "only.txt").write_text("new")
     assert {file.name for file in checked(tmp_path / "encoder").iterdir()} == {"only.txt", "SHA256SUMS"}
     assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
+
+
+def test_a_folder_that_grew_is_sealed_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "raw"
+    write_folder(folder)
+    (folder / "a.txt").write_text("more")
+    (folder / "sub/c.txt").touch()
+    with pytest.raises(MotagsError):
+        checked(folder)
+    before = {name: content for name, content in tree(folder).items() if name != "SHA256SUMS"}
+    seal(folder)
+    assert checked(folder) == folder
+    assert {name: content for name, content in tree(folder).items() if name != "SHA256SUMS"} == before
+    sealed = (folder / "SHA256SUMS").read_bytes()
+    seal(folder)
+    assert (folder / "SHA256SUMS").read_bytes() == sealed
+
+
+def test_an_empty_folder_may_be_sealed(tmp_path: Path) -> None:
+    seal(tmp_path)
+    assert checked(tmp_path) == tmp_path
+    (tmp_path / "extra").touch()
+    with pytest.raises(MotagsError, match="different files: extra"):
+        checked(tmp_path)
+
+
+@pytest.mark.parametrize(("rank", "first"), [(None, True), ("0", True), ("1", False), ("15", False)])
+def test_a_process_knows_whether_it_is_the_first(
+    monkeypatch: pytest.MonkeyPatch, rank: str | None, first: bool
+) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    if rank:
+        monkeypatch.setenv("RANK", rank)
+    assert is_first_process() == first
 
 
 def test_under_torchrun_only_the_first_process_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,6 +53,31 @@ def outputs(stage: dict[str, Any]) -> list[str]:
     return [path for kind in ("outs", "metrics", "plots") for path in paths(stage.get(kind, []))]
 
 
+def unexplained(section: Any, lines: list[str]) -> list[str]:
+    """The parameters of a section, and of those in it, that no comment is for."""
+    odd = []
+    for key, value in section.items():
+        if isinstance(value, dict):
+            odd += [f"{key}.{name}" for name in unexplained(value, lines)]
+        elif "/" not in key and not is_explained(section.lc.key(key)[0], lines):  # a hub name is no parameter
+            odd.append(key)
+    return odd
+
+
+def is_explained(number: int, lines: list[str]) -> bool:
+    """Whether a line has a comment, or stands with its like below one that is for all of them."""
+    above, margin = number, indent(lines[number])
+    while above >= 0 and indent(lines[above]) == margin:
+        if "#" in lines[above]:
+            return above == number or lines[above].strip().startswith("#")
+        above -= 1
+    return False
+
+
+def indent(line: str) -> int:
+    return len(line) - len(line.lstrip()) if line.strip() else -1
+
+
 def test_every_stage_script_is_a_stage() -> None:
     assert {file.stem for file in (ROOT / "stages").glob("*.py")} == set(STAGES)
 
@@ -104,7 +129,11 @@ def test_no_output_is_written_twice_and_metrics_stay_in_git() -> None:
     for stage in STAGES.values():
         for entry in [*stage.get("metrics", []), *stage.get("plots", [])]:
             assert next(iter(entry.values()))["cache"] is False
-        assert all(isinstance(out, str) for out in stage.get("outs", []))  # cached: the run cache works
+
+
+def test_every_other_output_is_cached_and_only_the_store_of_the_crawl_persists() -> None:
+    settings = [out for stage in STAGES.values() for out in stage.get("outs", []) if isinstance(out, dict)]
+    assert settings == [{"data/raw": {"persist": True}}]  # no `cache: false`, so that the run cache works
 
 
 def test_every_plot_has_its_template_and_title() -> None:
@@ -123,10 +152,28 @@ def test_every_parameter_is_read_by_a_stage_and_valid() -> None:
 
 def test_every_parameter_is_explained() -> None:
     lines = (ROOT / "params.yaml").read_text().splitlines()
-    for number, line in enumerate(lines):
-        is_key = line.strip() and ":" in line and not line.strip().startswith(("#", "-", "google-bert", "sentence-tr"))
-        if is_key and not line.endswith(":"):
-            assert "#" in line or lines[number - 1].strip().startswith("#"), line
+    assert unexplained(YAML().load(ROOT / "params.yaml"), lines) == []
+
+
+SOME = """
+a: 1  # why
+# both
+b: 2
+c: 3
+d:
+  e: 4
+  f:
+    # why
+    g: [5]
+    h: 6  # why
+    i:
+    - 7  # not of i
+    j: 8
+"""
+
+
+def test_a_parameter_without_an_explanation_is_noticed_at_any_depth() -> None:
+    assert unexplained(YAML().load(SOME), SOME.splitlines()) == ["d.e", "d.f.i", "d.f.j"]
 
 
 def test_the_lock_file_holds_names_and_versions_only() -> None:

@@ -16,12 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from motags.errors import MotagsError
-from motags.films import Film, SetAside, crawl_summary, read_catalogue, read_films, write_films
+from motags.films import COLUMNS, Film, Origin, SetAside, Tag, read_catalogue, read_films, summary, write_rows
 
+BLANK: dict[str, Any] = dict.fromkeys(["year", "plot", "synopsis", "lead", "tagline"])
 ROWS: list[dict[str, Any]] = [
-    {"id": "b", "title": "Bells", "year": 1999, "plot": 'A "quoted",\nlong plot.', "synopsis": None, "tags": ["Drama"]},
-    {"id": "c", "title": "Café 😀", "year": None, "plot": None, "synopsis": "שלום", "tags": ["sea", "war"]},
-    {"id": "a", "title": "=A1", "year": 1920, "plot": None, "synopsis": "Short.", "tags": []},
+    {"id": "b", "title": "Bells"} | BLANK | {"year": 1999, "plot": 'A "quoted",\nlong plot.', "tags": ["Drama"]},
+    {"id": "c", "title": "Café 😀"} | BLANK | {"synopsis": "שלום", "tagline": "Hear!", "tags": ["sea", "war"]},
+    {"id": "a", "title": "=A1"} | BLANK | {"year": 1920, "synopsis": "Short.", "lead": "A film.", "tags": []},
 ]
 
 
@@ -62,12 +63,28 @@ def only(tmp_path: Path, **fields: Any) -> Film:
     return films[0]
 
 
+def row_of(film: Film) -> dict[str, Any]:
+    """What a catalogue says of a film."""
+    return film.model_dump(include=set(COLUMNS)) | {"tags": names(film)}
+
+
+def names(film: Film) -> list[str]:
+    return [tag.name for tag in film.tags]
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet", "jsonl.gz", "csv.gz", "parquet.gz"])
 def test_every_format_gives_the_same_films_by_id(tmp_path: Path, kind: str) -> None:
-    path = catalogue(tmp_path, kind, ROWS)
-    films, aside = read_catalogue(path, 0.0)
-    assert films == [Film(**row, source=path.name) for row in (ROWS[2], ROWS[0], ROWS[1])]
+    films, aside = read_catalogue(catalogue(tmp_path, kind, ROWS), 0.0)
+    assert [row_of(film) for film in films] == [ROWS[2], ROWS[0], ROWS[1]]
     assert aside == []
+
+
+def test_each_field_and_tag_says_which_file_it_comes_from(tmp_path: Path) -> None:
+    film = only(tmp_path, year=1999, plot="P.", synopsis=" ", lead=None, tags=["sea"])
+    assert film.origins == dict.fromkeys(["title", "year", "plot"], "films.jsonl")
+    assert film.tags == [Tag(name="sea", sources=["films.jsonl"])]
+    assert film.sources == {"films.jsonl": Origin()}
+    assert film.ids == {}
 
 
 @pytest.mark.parametrize(("name", "content"), [("x.jsonl", as_jsonl(good(3))), ("x.csv", b"id,title\na,A\nb,B\n")])
@@ -84,11 +101,18 @@ def test_tags_are_a_list_or_text_with_bars(tmp_path: Path, kind: str) -> None:
     as_text = [{"id": "a", "title": "A", "tags": " Drama | sea||two words|"}]
     for rows in (as_list, as_text):
         films, _ = read_catalogue(catalogue(tmp_path, kind, rows), 0.0)
-        assert films[0].tags == ["Drama", "sea", "two words"]
+        assert names(films[0]) == ["Drama", "sea", "two words"]
+
+
+def test_a_tag_may_be_an_object_that_says_its_kind(tmp_path: Path) -> None:
+    given = [{"name": " surf ", "kind": "genre", "sources": ["elsewhere"], "votes": 3}, {"name": "sea"}, "storm"]
+    tags = only(tmp_path, tags=given).tags
+    assert [(tag.name, tag.kind) for tag in tags] == [("surf", "genre"), ("sea", None), ("storm", None)]
+    assert {source for tag in tags for source in tag.sources} == {"films.jsonl"}
 
 
 def test_absent_values_are_null_nan_blank_or_no_key(tmp_path: Path) -> None:
-    absent = {"year": None, "plot": None, "synopsis": None, "tags": []}
+    absent = BLANK | {"tags": []}
     for value in (None, float("nan"), " ", ""):
         film = only(tmp_path, **dict.fromkeys(absent, value))
         assert film == only(tmp_path)
@@ -113,10 +137,11 @@ def test_columns_that_are_ignored_are_named_once(tmp_path: Path, caplog: pytest.
     assert [line.split(": ", 1)[1] for line in caplog.messages] == ["columns ignored: country, runtime"]
 
 
-def test_a_column_named_source_is_ignored_and_named_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_catalogue_can_not_say_what_only_we_know(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    own = {"origins": {"plot": "elsewhere"}, "sources": 3, "ids": None, "posters": "x", "trailers": [1]}
     with caplog.at_level(logging.INFO, "motags.films"):
-        assert only(tmp_path, source="elsewhere").source == "films.jsonl"
-    assert [line.split(": ", 1)[1] for line in caplog.messages] == ["columns ignored: source"]
+        assert only(tmp_path, **own) == only(tmp_path)
+    assert caplog.messages[0].endswith("columns ignored: ids, origins, posters, sources, trailers")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +173,12 @@ def test_a_column_named_source_is_ignored_and_named_too(tmp_path: Path, caplog: 
         (b'{"id": "x", "title": "X", "year": "2101"}', "year: Input should be less than or equal to 2100"),
         (b'{"id": "x", "title": "X", "tags": 5}', "tags: Input should be a valid list (got '5')"),
         (b'{"id": "x", "title": "X", "tags": {"sea": 1}}', "tags: Input should be a valid list"),
-        (b'{"id": "x", "title": "X", "tags": ["sea", 5]}', "tags.1: Input should be a valid string (got '5')"),
+        (b'{"id": "x", "title": "X", "tags": ["sea", 5]}', "tags.1: Input should be a valid dictionary or instance of"),
+        (b'{"id": "x", "title": "X", "tags": [{"name": " "}]}', "tags.0.name: Input should be a valid string"),
+        (b'{"id": "x", "title": "X", "tags": [{"kind": "genre"}]}', "tags.0.name: Field required"),
+        (b'{"id": "x", "title": "X", "tags": [{"name": "a", "kind": "mood"}]}', "tags.0.kind: Input should be 'genre'"),
+        (b'{"id": "x", "title": "X", "lead": 5}', "lead: Input should be a valid string (got '5')"),
+        (b'{"id": "x", "title": "X", "tagline": true}', "tagline: Input should be a valid string (got 'True')"),
         (b'{"id": "x", "title": "X", "tags": 0}', "tags: Input should be a valid list (got '0')"),
         (b'{"id": "x", "title": "X", "tags": false}', "tags: Input should be a valid list (got 'False')"),
     ],
@@ -157,7 +187,7 @@ def test_an_unusable_line_is_set_aside_with_its_reason(tmp_path: Path, line: byt
     lines = as_jsonl(good(3)).splitlines()
     films, aside = read_catalogue(put(tmp_path / "x.jsonl", b"\n".join([*lines[:2], b" ", line, lines[2]])), 0.5)
     assert [film.id for film in films] == ["g000", "g001", "g002"]
-    assert [row.line for row in aside] == [4]  # the blank line 3 counts as a line, but is no row
+    assert [row.where for row in aside] == ["x.jsonl, line 4"]  # the blank line 3 counts as a line, but is no row
     assert aside[0].reason.startswith(reason)
 
 
@@ -175,7 +205,7 @@ def test_an_unusable_line_is_set_aside_with_its_reason(tmp_path: Path, line: byt
 def test_an_unusable_row_of_csv_is_set_aside_with_its_reason(tmp_path: Path, row: bytes, reason: str) -> None:
     films, aside = read_catalogue(put(tmp_path / "x.csv", b"id,title,year\na,A,1999\n" + row + b"\nb,B,2000\n"), 0.5)
     assert [film.id for film in films] == ["a", "b"]
-    assert [(row.line, row.reason[: len(reason)]) for row in aside] == [(3, reason)]
+    assert [(row.where, row.reason[: len(reason)]) for row in aside] == [("x.csv, line 3", reason)]
 
 
 def test_an_unusable_row_of_parquet_is_set_aside_with_its_number(tmp_path: Path) -> None:
@@ -186,7 +216,7 @@ def test_an_unusable_row_of_parquet_is_set_aside_with_its_number(tmp_path: Path)
     ]
     films, aside = read_catalogue(catalogue(tmp_path, "parquet", rows), 0.5)
     assert [film.id for film in films] == ["a", "c"]
-    assert [(row.line, row.reason.split(":")[0]) for row in aside] == [(2, "title")]
+    assert [(row.where, row.reason.split(":")[0]) for row in aside] == [("films.parquet, line 2", "title")]
 
 
 def test_bad_bytes_in_an_ignored_column_do_not_matter(tmp_path: Path) -> None:
@@ -202,11 +232,17 @@ def test_an_unclosed_quote_in_csv_swallows_no_films_in_silence(tmp_path: Path) -
 
 def test_too_many_unusable_rows_are_refused_with_the_first(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = catalogue(tmp_path, "jsonl", [*good(18), {"id": "x"}])
-    with pytest.raises(MotagsError, match=r"1 of 19 rows .* crawl\.max_set_aside = 0\.05 .* line 19: title: Field req"):
+    with pytest.raises(MotagsError, match=r"1 of 19 films .* crawl\.max_set_aside = 0\.05 .* line 19: title: Field re"):
         read_catalogue(path, 0.05)
-    assert f"{path}, line 19 set aside: title: Field required" in caplog.text
+    assert "films.jsonl, line 19 set aside: title: Field required" in caplog.text
     films, aside = read_catalogue(catalogue(tmp_path, "jsonl", [*good(19), {"id": "x"}]), 0.05)
     assert (len(films), len(aside)) == (19, 1)
+
+
+def test_a_refusal_names_the_field_that_most_are_set_aside_for(tmp_path: Path) -> None:
+    rows = [{"id": "x"}, *good(5), {"id": "y", "title": "Y", "tags": [1]}, {"id": "z", "title": "Z", "tags": ["a", 2]}]
+    with pytest.raises(MotagsError, match=r"3 of 8 films .* most of them for 'tags'; .* films\.jsonl, line 7: tags\.0"):
+        read_catalogue(catalogue(tmp_path, "jsonl", rows), 0.3)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +250,7 @@ def test_too_many_unusable_rows_are_refused_with_the_first(tmp_path: Path, caplo
     [
         ("x.jsonl", b""),
         ("x.jsonl", b"\n\n"),
-        ("x.jsonl.gz", gzip.compress(b"")),
+        ("x.jsonl.gz", gzip.compress(b"", mtime=0)),
         ("x.csv", b""),
         ("x.csv", b"id,title\n"),
         ("x.parquet", as_parquet([])),
@@ -240,9 +276,9 @@ def test_an_unknown_ending_is_refused_with_those_known(tmp_path: Path, name: str
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("x.jsonl.gz", gzip.compress(as_jsonl(good(1000)))[:-100]),
-        ("x.csv.gz", gzip.compress(as_csv(ROWS))[:20]),
-        ("x.parquet.gz", gzip.compress(as_parquet(ROWS))[:-9]),
+        ("x.jsonl.gz", gzip.compress(as_jsonl(good(1000)), mtime=0)[:-100]),
+        ("x.csv.gz", gzip.compress(as_csv(ROWS), mtime=0)[:20]),
+        ("x.parquet.gz", gzip.compress(as_parquet(ROWS), mtime=0)[:-9]),
         ("x.jsonl.gz", as_jsonl(ROWS)),
         ("x.parquet", as_jsonl(ROWS)),
         ("x.parquet", b""),
@@ -270,18 +306,23 @@ def test_a_flipped_byte_in_parquet_is_a_sentence_or_a_film_not_a_crash(
         assert len(films) + len(aside) <= 3
 
 
+TEXTS = st.text(min_size=1).filter(str.strip)
 FILMS = st.lists(
     st.builds(
         Film,
-        id=st.text(min_size=1).filter(str.strip),
-        title=st.text(min_size=1).filter(str.strip),
+        id=TEXTS,
+        title=TEXTS,
         year=st.none() | st.integers(1870, 2100),
-        plot=st.none() | st.text(),
-        synopsis=st.none() | st.text(),
-        tags=st.lists(st.text()),
-        source=st.just("films.jsonl"),
+        **dict.fromkeys(["plot", "synopsis", "lead", "tagline"], st.none() | st.text()),
+        tags=st.lists(st.builds(Tag, name=TEXTS, kind=st.sampled_from([None, "genre", "keyword"]))),
+        ids=st.dictionaries(st.text(), st.text(), max_size=2),
+        posters=st.lists(st.text(), max_size=2),
+        trailers=st.lists(st.text(), max_size=2),
+        origins=st.dictionaries(st.text(), st.text(), max_size=2),
+        sources=st.dictionaries(st.text(), st.builds(Origin, url=st.none() | st.text()), max_size=2),
     ),
     min_size=1,
+    max_size=5,
     unique_by=lambda film: film.id,
 )
 
@@ -289,19 +330,46 @@ FILMS = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(films=FILMS)
 def test_films_come_back_as_they_were_written(tmp_path_factory: pytest.TempPathFactory, films: list[Film]) -> None:
-    folder = tmp_path_factory.mktemp("films") / "raw"
-    write_films(folder, films, [])
-    assert read_films(folder) == films
+    folder = tmp_path_factory.mktemp("films")
+    write_rows(folder / "films.jsonl", films)
+    assert list(read_films(folder)) == films
     again, aside = read_catalogue(folder / "films.jsonl", 0.0)  # what we write is a catalogue too
-    assert (again, aside) == (sorted(films, key=lambda film: film.id), [])
+    assert aside == []
+    for film, own in zip(again, sorted(films, key=lambda film: film.id), strict=True):
+        assert row_of(film) == row_of(own)
+        assert [tag.kind for tag in film.tags] == [tag.kind for tag in own.tags]
+
+
+def test_fields_that_say_nothing_are_not_written(tmp_path: Path) -> None:
+    films = [Film(id="a", title="A", plot=" ", tags=["sea"]), Film(id="b", title="B", sources={"x": Origin()})]
+    write_rows(tmp_path / "films.jsonl", films)
+    assert (tmp_path / "films.jsonl").read_text().splitlines() == [
+        '{"id":"a","title":"A","tags":[{"name":"sea"}]}',
+        '{"id":"b","title":"B","sources":{"x":{}}}',
+    ]
+
+
+def test_films_are_read_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "films.jsonl").write_text('{"id": "a", "title": "A"}\nnothing that can be read\n')
+    assert next(read_films(tmp_path)).id == "a"
 
 
 def test_rows_set_aside_are_written_and_counted(tmp_path: Path) -> None:
     rows = [*good(2), {"id": "x"}, {"id": "g000", "title": "X"}, {"id": "y", "title": "Y", "year": 3}, {"id": "z"}]
-    films, aside = read_catalogue(catalogue(tmp_path, "jsonl", rows), 1.0)
-    write_films(tmp_path / "raw", films, aside)
-    lines = (tmp_path / "raw/set_aside.jsonl").read_text().splitlines()
+    _, aside = read_catalogue(catalogue(tmp_path, "jsonl", rows), 1.0)
+    write_rows(tmp_path / "set_aside.jsonl", aside)
+    lines = (tmp_path / "set_aside.jsonl").read_text().splitlines()
     assert [SetAside.model_validate_json(line) for line in lines] == aside
-    assert [row.line for row in aside] == [3, 4, 5, 6]
-    counts = {"films": 2, "set_aside": 4, "set_aside_for": {"title": 2, "id": 1, "year": 1}}
-    assert crawl_summary(films, aside) == counts
+    assert [row.where for row in aside] == [f"films.jsonl, line {line}" for line in (3, 4, 5, 6)]
+    assert summary([], aside)["set_aside_for"] == {"title": 2, "id": 1, "year": 1}
+
+
+def test_a_summary_counts_what_films_have(tmp_path: Path) -> None:
+    films, aside = read_catalogue(catalogue(tmp_path, "jsonl", [*ROWS, {"id": "x"}]), 1.0)
+    assert summary(iter(films), aside) == {
+        "films": 3,
+        "having": {"plot": 1, "synopsis": 2, "lead": 1, "tags": 2},
+        "tags": 3,
+        "set_aside": 1,
+        "set_aside_for": {"title": 1},
+    }

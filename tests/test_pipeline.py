@@ -5,9 +5,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from ruamel.yaml import YAML
 from sentence_transformers import SentenceTransformer
 
 from conftest import Make, Project, sample_films
+from motags.artifacts import checked, seal
 
 pytestmark = pytest.mark.slow
 
@@ -58,10 +56,11 @@ def test_every_method_has_every_score(done: Project) -> None:
 
 
 def test_the_metrics_files_say_what_they_promise(done: Project) -> None:
-    dataset, split, embedder, clusters = (
-        done.json(f"metrics/{n}.json") for n in ("dataset", "split", "embedder", "clusters")
+    crawl, dataset, split, embedder, clusters = (
+        done.json(f"metrics/{n}.json") for n in ("crawl", "dataset", "split", "embedder", "clusters")
     )
-    assert {"films", "tags", "tags_per_film", "words_per_film", "plots"} <= set(dataset)
+    assert (crawl["films"], crawl["having"]) == (200, {"plot": 0, "synopsis": 200, "lead": 0, "tags": 200})
+    assert {"films", "tags", "tags_per_film", "words_per_film", "genres", "texts"} <= set(dataset)
     assert {"largest_deviation", "films"} <= set(split)
     assert {"loss", "triplets", "anchors_with_a_triplet"} == set(embedder["epoch_1"])  # type: ignore[call-overload]
     assert {"clusters", "train_films", "tags_per_cluster", "coverage"} <= set(clusters)
@@ -74,8 +73,8 @@ def test_the_tuned_encoder_loads_with_plain_sentence_transformers(done: Project)
 
 def test_nothing_saved_is_a_pickle(done: Project) -> None:
     saved = [file for folder in ("data", "models") for file in (done.root / folder).rglob("*") if file.is_file()]
-    kinds = {file.suffix for file in saved if file.name != "SHA256SUMS"}
-    assert kinds <= {".jsonl", ".json", ".parquet", ".safetensors", ".sha256", ".txt", ".gitignore"}
+    kinds = {file.suffix for file in saved if file.name not in {"SHA256SUMS", ".raw.lock"}}
+    assert kinds <= {".jsonl", ".json", ".csv", ".md", ".parquet", ".safetensors", ".sha256", ".txt"}
 
 
 def test_a_second_repro_does_nothing(done: Project) -> None:
@@ -142,12 +141,12 @@ def test_a_changed_catalogue_reruns_and_an_unchanged_one_does_not(copy: Project,
     lines = [json.dumps(film) + "\n" for film in sample_films(150)]
     outside.write_text("".join(lines))
     relative = os.path.relpath(outside, copy.root)
-    first = copy.ran(copy.run("dvc", "exp", "run", "-S", f"crawl.catalogue={relative}"))
+    first = copy.ran(copy.run("dvc", "exp", "run", "dataset", "-S", f"crawl.catalogue={relative}"))
     assert "crawl" in first
     assert copy.json("metrics/crawl.json")["films"] == 150
-    assert copy.ran(copy.run("dvc", "repro")) == []
+    assert copy.ran(copy.run("dvc", "repro", "dataset")) == []
     outside.write_text("".join(lines[:140]))
-    assert "crawl" in copy.ran(copy.run("dvc", "repro"))
+    assert copy.ran(copy.run("dvc", "repro", "dataset")) == ["crawl", "dataset"]
     assert copy.json("metrics/crawl.json")["films"] == 140
 
 
@@ -160,8 +159,25 @@ def test_rows_in_another_order_give_the_same_films(copy: Project) -> None:
     assert (copy.root / "data/films.parquet").read_bytes() == before
 
 
+def test_a_synonym_reruns_the_data_set_but_not_the_crawl(copy: Project) -> None:
+    synonyms = copy.root / "data/synonyms.csv"
+    synonyms.write_text("tag,synonym\nThriller,drama\n")
+    assert copy.ran(copy.run("dvc", "repro", "dataset")) == ["dataset"]
+    assert "Drama" not in (copy.root / "metrics/long_tail.csv").read_text()
+
+
+def test_what_was_fetched_outlives_a_crawl_that_is_forced(copy: Project) -> None:
+    shelf = copy.root / "data/raw/tmdb"
+    shelf.mkdir()
+    (shelf / "00000.jsonl").write_text("")
+    seal(copy.root / "data/raw")
+    assert copy.ran(copy.run("dvc", "repro", "--force", "crawl")) == ["crawl"]
+    assert (shelf / "00000.jsonl").exists()
+    assert checked(copy.root / "data/raw").exists()
+
+
 def test_the_hash_seed_and_the_threads_change_no_data(copy: Project) -> None:
-    outs = ["data/raw/films.jsonl", "data/films.parquet", "data/split.parquet"]
+    outs = ["data/catalogue/films.jsonl", "data/films.parquet", "data/split.parquet"]
     before = [(copy.root / out).read_bytes() for out in outs]
     params = copy.root / "params.yaml"
     params.write_text(params.read_text().replace("threads: 1", "threads: 2"))
@@ -188,7 +204,7 @@ def test_an_unknown_parameter_is_refused_by_name(copy: Project) -> None:
 
 
 READERS = [
-    ("dataset", "data/raw/films.jsonl"),
+    ("dataset", "data/catalogue/films.jsonl"),
     ("split", "data/films.parquet"),
     ("finetune", "data/split.parquet"),
     ("finetune", "models/pretrained/model.safetensors"),
@@ -231,7 +247,7 @@ def test_a_full_disk_leaves_the_old_outputs_and_a_rerun_succeeds(copy: Project, 
         full = copy.run("python", "-c", LIMITED, limit, f"stages/{name}.py", *words, check=False)
         assert full.returncode == 1
         assert "Traceback" not in full.stderr, full.stderr
-        assert snapshot(copy) == before
+        assert outputs(snapshot(copy)) == outputs(before)
     copy.stage(name, *words)
     assert snapshot(copy) == before
 
@@ -242,16 +258,19 @@ def snapshot(project: Project) -> dict[str, bytes]:
     return {file.relative_to(project.root).as_posix(): file.read_bytes() for file in files}
 
 
+def outputs(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Those of them that are made anew by each run, unlike the store of the crawl, which is unsealed while it grows."""
+    return {path: content for path, content in files.items() if not path.startswith("data/raw/")}
+
+
 def test_a_killed_fine_tuning_goes_on_under_dvc_with_the_same_result(copy: Project) -> None:
     lock = (copy.root / "dvc.lock").read_text()
-    words = ["python", "stages/finetune.py", *stage_command(copy, "finetune")]
-    env = os.environ | {"PYTHONPATH": str(copy.root / "src")}
-    process = subprocess.Popen([sys.executable, *words[1:]], cwd=copy.root, env=env, stderr=subprocess.DEVNULL)
+    process = copy.start("finetune", *stage_command(copy, "finetune"))
     deadline = time.monotonic() + 120
     while not (copy.root / "logs/checkpoint/progress.json").exists() and time.monotonic() < deadline:
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.communicate()
     again = copy.run("dvc", "repro", "--force", "--single-item", "finetune")
     assert "going on after epoch" in again.stderr
     assert (copy.root / "dvc.lock").read_text() == lock

@@ -60,11 +60,12 @@ def test_planted_duplicates_are_found_and_never_straddle() -> None:
     texts = [f"Film {i}: a sea, a storm, a ship." for i in range(200)]
     texts += [f"film {i} -- A sea a storm a SHIP!" for i in range(50)]
     films = [
-        Film(id=f"{i:03}", title="T", synopsis=text, tags=own, source="x")
+        Film(id=f"{i:03}", title="T", synopsis=text, tags=own)
         for i, (text, own) in enumerate(zip(texts, tags, strict=True))
     ]
-    params = {"max_tags": 9, "min_films": 2, "min_plot_words": 60, "min_words": 3, "max_words": 99}
-    frame, dropped = fuse(films, DatasetParams(**params, genres=[], homonyms=[]))
+    numbers = {"max_tags": 9, "min_films": 2, "min_plot_words": 60, "min_words": 3, "max_words": 99}
+    params = DatasetParams(**numbers, text="plot_first", lead=False, genres=[], homonyms=[], excluded=[])
+    frame, dropped = fuse(films, {}, params)
     assert statistics(frame, dropped)["films_with_the_text_of_another"] == 50
     part = split(Corpus.from_frame(frame), PARAMS, 42)
     np.testing.assert_array_equal(part[200:], part[:50])

@@ -37,7 +37,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        if os.environ.get("RANK", "0") == "0":
+        if is_first_process():
             if path.is_dir():
                 shutil.rmtree(path)
             temporary.replace(path)
@@ -47,17 +47,28 @@ def replacing(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink(missing_ok=True)
 
 
+def is_first_process() -> bool:
+    """False in all processes but one that `torchrun` starts together."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def sealing(path: Path) -> Iterator[Path]:
     """Like `replacing`, and seal what was written with its sha256."""
     with replacing(path) as temporary:
         yield temporary
         if temporary.is_dir():
-            sums = "".join(f"{sha256(file)}  {name}\n" for name, file in _files(temporary).items())
-            (temporary / "SHA256SUMS").write_text(sums, encoding="utf-8")
+            seal(temporary)
         else:
-            with replacing(_seal(path)) as seal:
-                seal.write_text(f"{sha256(temporary)}  {path.name}\n", encoding="utf-8")
+            with replacing(_seal(path)) as beside:
+                beside.write_text(f"{sha256(temporary)}  {path.name}\n", encoding="utf-8")
+
+
+def seal(folder: Path) -> None:
+    """Seal the files of a folder as they are now."""
+    sums = "".join(f"{sha256(file)}  {name}\n" for name, file in _files(folder).items())
+    with replacing(folder / "SHA256SUMS") as temporary:
+        temporary.write_text(sums, encoding="utf-8")
 
 
 def checked(path: Path) -> Path:
@@ -68,13 +79,13 @@ def checked(path: Path) -> Path:
     """
     if not path.exists():
         raise MotagsError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it")
-    seal = path / "SHA256SUMS" if path.is_dir() else _seal(path)
-    if not seal.exists():
-        raise MotagsError(f"{path} has no seal {seal}: make it again with `dvc repro --force`")
-    recorded = _recorded(seal)
+    sums = path / "SHA256SUMS" if path.is_dir() else _seal(path)
+    if not sums.exists():
+        raise MotagsError(f"{path} has no seal {sums}: make it again with `dvc repro --force`")
+    recorded = _recorded(sums)
     present = _files(path) if path.is_dir() else {path.name: path}
     if odd := recorded.keys() ^ present.keys():
-        raise MotagsError(f"{path} and its seal {seal} name different files: {', '.join(sorted(odd))}")
+        raise MotagsError(f"{path} and its seal {sums} name different files: {', '.join(sorted(odd))}")
     for name, file in present.items():
         if (found := sha256(file)) != recorded[name]:
             raise MotagsError(

@@ -1,6 +1,7 @@
 """The command line: `motags …`."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -66,3 +67,34 @@ def results(
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+@app.command()
+def expire(
+    raw: Annotated[Path, typer.Argument(help="What was crawled.")] = Path("data/raw"),
+    days: Annotated[
+        int | None,
+        typer.Option(help="Drop what is older; if not given, crawl.tmdb.keep_days of params.yaml.", min=0),
+    ] = None,
+) -> None:
+    """Drop what TMDB gave longer ago than its terms allow to keep. Example: motags expire."""
+    from motags.errors import MotagsError  # noqa: PLC0415, the imports take half a second
+    from motags.sources.params import CrawlParams  # noqa: PLC0415
+    from motags.sources.store import opened  # noqa: PLC0415
+    from motags.sources.tmdb import TABLES  # noqa: PLC0415
+    from motags.stage import PARAMS, read_params  # noqa: PLC0415
+
+    try:
+        limit = read_params(PARAMS, {"crawl": CrawlParams})["crawl"].tmdb.keep_days if days is None else days
+        if not raw.is_dir():
+            raise MotagsError(f"{raw} is missing: nothing was crawled")
+        with opened(raw) as store:
+            dropped = {name: store[name].drop(timedelta(days=limit)) for name in TABLES}
+    except MotagsError as error:
+        raise SystemExit(f"motags: {error}") from None
+    typer.echo(f"dropped what was older than {limit} days: {dropped['tmdb']} films, {dropped['tmdb-lists']} lists")
+    if any(dropped.values()):
+        typer.echo(
+            "Next: `dvc repro` (fetches anew what the crawl still wants, and makes all that follows without the rest), "
+            "then `dvc gc --workspace` (takes older copies out of DVC's cache)"
+        )

@@ -4,9 +4,10 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from motags.errors import MotagsError
 from motags.films import Film
+from motags.vocabulary import Speller, one_number
 
 MIN_FILMS = 10  # below this no split into train, validation and test makes sense
 
@@ -25,11 +27,14 @@ class DatasetParams(BaseModel):
 
     max_tags: Annotated[int, Field(ge=1)]
     min_films: Annotated[int, Field(ge=2)]
+    text: Literal["plot_first", "synopsis_first", "both"]
+    lead: bool
     min_plot_words: Annotated[int, Field(ge=1)]
     min_words: Annotated[int, Field(ge=1)]
     max_words: Annotated[int, Field(ge=1)]
     genres: list[str]
     homonyms: list[str]
+    excluded: list[str]
 
 
 @dataclass(frozen=True)
@@ -72,47 +77,74 @@ class Corpus:
         return hashlib.sha256(content.encode() + np.packbits(self.Y).tobytes()).hexdigest()[:16]
 
 
-def fuse(films: list[Film], params: DatasetParams) -> tuple[pd.DataFrame, dict[str, int]]:
+def fuse(films: Iterable[Film], synonyms: dict[str, str], params: DatasetParams) -> tuple[pd.DataFrame, dict[str, int]]:
     """One row a film: its text, its normalised tags cut to the vocabulary, and where both came from.
 
-    The text is the plot where it has at least `min_plot_words` words, otherwise the synopsis
-    (paper, section 4); a short plot serves where there is no synopsis. The vocabulary is the
-    `max_tags` most frequent tags that at least `min_films` films with a text bear (Table 2).
+    With `text: plot_first`, the text is the plot where it has at least `min_plot_words` words,
+    otherwise the synopsis (paper, section 4), otherwise the lead if it may serve; a short plot serves
+    where there is nothing else. The vocabulary is the `max_tags` most frequent tags that at least
+    `min_films` films with a text bear (Table 2), without the `excluded` ones.
 
     Returns:
-        Columns id, title, year, text, text_source, text_from, tags, tags_from, sorted by id; and how
-        many films were dropped for having no text, a text shorter than `min_words`, or no tag.
+        Columns id, title, year, text, text_source, text_from, tags, genres (those of the tags that are
+        genres), tags_from, sorted by id; and how many films were dropped for having no text, a text
+        shorter than `min_words`, or no tag.
 
     Raises:
         MotagsError: fewer than 10 films are left.
     """
     dropped = Counter(no_text=0, short_text=0, no_tags=0)
+    told: list[Film] = []
     rows = []
     for film in sorted(films, key=lambda film: film.id):
-        source, words = _text(film, params.min_plot_words)
+        source, words = _text(film, params)
         if len(words) < params.min_words:
             dropped["short_text" if words else "no_text"] += 1
             continue
-        text = " ".join(words[: params.max_words])
-        tags = {normalise(tag, params.genres, params.homonyms) for tag in film.tags} - {""}
-        rows.append((film.id, film.title, film.year, text, source, film.source, tags, film.source))
-    vocabulary = _vocabulary([row[6] for row in rows], params)
-    kept = [(*row[:6], sorted(row[6] & vocabulary), row[7]) for row in rows if row[6] & vocabulary]
-    dropped["no_tags"] = len(rows) - len(kept)
-    if len(kept) < MIN_FILMS:
-        raise MotagsError(
-            f"{len(kept)} of {len(films)} films have a text and a tag that {params.min_films} films bear; at least "
-            f"{MIN_FILMS} are needed: give crawl.catalogue more films, or lower dataset.min_films or dataset.min_words"
+        told.append(film)
+        rows.append(
+            (film.id, film.title, film.year, " ".join(words[: params.max_words]), source, _origins(film, source))
         )
-    columns = ["id", "title", "year", "text", "text_source", "text_from", "tags", "tags_from"]
-    frame = pd.DataFrame(kept, columns=columns).astype({"year": "Int32"})
-    return frame, dict(dropped)
+    frame = pd.DataFrame(rows, columns=["id", "title", "year", "text", "text_source", "text_from"])
+    tags, genres = _tags(told, synonyms, params)
+    frame = frame.astype({"year": "Int32"})
+    frame["tags"] = pd.Series(tags, dtype=object)
+    frame["genres"] = pd.Series([[tag for tag in own if tag in genres] for own in tags], dtype=object)
+    frame["tags_from"] = ["+".join(sorted({source for tag in film.tags for source in tag.sources})) for film in told]
+    tagged = frame[[bool(own) for own in tags]].reset_index(drop=True)
+    dropped["no_tags"] = len(frame) - len(tagged)
+    if len(tagged) < MIN_FILMS:
+        raise MotagsError(
+            f"{len(tagged)} of {len(tagged) + dropped.total()} films have a text and a tag that {params.min_films} "
+            f"films bear; at least {MIN_FILMS} are needed: crawl more films or give crawl.catalogue more, or lower "
+            "dataset.min_films or dataset.min_words"
+        )
+    return tagged, dict(dropped)
 
 
-def _text(film: Film, min_plot_words: int) -> tuple[str, list[str]]:
-    plot, synopsis = words_of(film.plot), words_of(film.synopsis)
-    is_plot = len(plot) >= min_plot_words or (plot and not synopsis)
-    return ("plot", plot) if is_plot else ("synopsis", synopsis)
+def _tags(films: list[Film], synonyms: dict[str, str], params: DatasetParams) -> tuple[list[list[str]], set[str]]:
+    """The tags of each film in one spelling, cut to the vocabulary; and which tags are genres."""
+    speller = Speller(params.genres, params.homonyms, synonyms)
+    spelled = [{speller.spell(tag.name, tag.kind) for tag in film.tags} - {""} for film in films]
+    same = one_number(Counter(tag for tags in spelled for tag in tags))
+    merged = [{same.get(tag, tag) for tag in tags} for tags in spelled]
+    vocabulary = _vocabulary(merged, params)
+    named = {speller.spell(tag.name, tag.kind) for film in films for tag in film.tags if speller.is_genre(tag)}
+    return [sorted(tags & vocabulary) for tags in merged], {same.get(tag, tag) for tag in named}
+
+
+def _text(film: Film, params: DatasetParams) -> tuple[str, list[str]]:
+    plot, (short, words) = words_of(film.plot), ("synopsis", words_of(film.synopsis))
+    if not words and params.lead:
+        short, words = "lead", words_of(film.lead)
+    if params.text == "both" and plot and words:
+        return f"{short}+plot", words + plot
+    long_enough = len(plot) >= params.min_plot_words and params.text != "synopsis_first"
+    return ("plot", plot) if plot and (long_enough or not words) else (short, words)
+
+
+def _origins(film: Film, fields: str) -> str:
+    return "+".join(dict.fromkeys(film.origins.get(field, "") for field in fields.split("+")))
 
 
 def words_of(text: str | None) -> list[str]:
@@ -121,27 +153,8 @@ def words_of(text: str | None) -> list[str]:
     return "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in composed).split()
 
 
-def normalise(tag: str, genres: list[str], homonyms: list[str]) -> str:
-    """One spelling for a tag: a genre as `genres` spells it, a keyword in lower case.
-
-    A keyword in `homonyms` is spelled like a genre but means something else ("family", the theme,
-    beside "Family", the audience): only the exact spelling of the genre names the genre.
-    """
-    tag = _composed(tag)
-    by_spelling = {_composed(genre): genre for genre in genres}
-    if tag in by_spelling:
-        return by_spelling[tag]
-    folded = _composed(tag.casefold())
-    by_fold = {_composed(spelling.casefold()): genre for spelling, genre in by_spelling.items()}
-    return folded if folded in homonyms else by_fold.get(folded, folded)
-
-
-def _composed(tag: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", tag).split())
-
-
 def _vocabulary(tag_sets: list[set[str]], params: DatasetParams) -> set[str]:
-    counts = Counter(tag for tags in tag_sets for tag in tags)
+    counts = Counter(tag for tags in tag_sets for tag in tags if tag not in params.excluded)
     ranked = sorted(counts, key=lambda tag: (-counts[tag], tag))
     return {tag for tag in ranked[: params.max_tags] if counts[tag] >= params.min_films}
 
@@ -154,9 +167,19 @@ def statistics(films: pd.DataFrame, dropped: dict[str, int]) -> dict[str, object
         "tags": len(corpus.tags),
         "tags_per_film": float(corpus.Y.sum(1).mean()),
         "words_per_film": float(np.mean([len(text.split()) for text in films["text"]])),
-        "plots": float((films["text_source"] == "plot").mean()),
+        "genres": len({tag for tags in films["genres"] for tag in tags}),
+        "texts": _shares(films),
         "films_with_the_text_of_another": len(films) - len(set(text_keys(corpus.texts))),
         "dropped": dropped,
+    }
+
+
+def _shares(films: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Of each kind of text its share of the films and its words."""
+    words = films["text"].map(lambda text: len(text.split()))
+    return {
+        str(kind): {"share": len(own) / len(films), "words": float(own.mean())}
+        for kind, own in words.groupby(films["text_source"])
     }
 
 
@@ -165,8 +188,9 @@ def text_keys(texts: list[str]) -> list[str]:
     return [" ".join(re.findall(r"\w+", text.casefold())) or text for text in texts]
 
 
-def long_tail(films: pd.DataFrame, genres: list[str]) -> pd.DataFrame:
+def long_tail(films: pd.DataFrame) -> pd.DataFrame:
     """Films a tag, the most frequent first, genres and keywords told apart (Figure 4)."""
     corpus = Corpus.from_frame(films)
+    genres = {tag for tags in films["genres"] for tag in tags}
     kinds = ["genre" if tag in genres else "keyword" for tag in corpus.tags]
     return pd.DataFrame({"tag": corpus.tags, "films": corpus.Y.sum(0), "kind": kinds})

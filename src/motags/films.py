@@ -1,4 +1,4 @@
-"""Film: one record of a catalogue, and the files that catalogues come in."""
+"""Film: one record, whatever its sources, and the files that catalogues come in."""
 
 import csv
 import gzip
@@ -8,9 +8,9 @@ import logging
 import math
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -53,15 +53,44 @@ def _year(value: Any) -> Any:
 
 def _tags(value: Any) -> Any:
     if isinstance(value, list | tuple):
-        return [tag for tag in map(_text, value) if tag is not None]
+        return [_named(tag) for tag in value if not isinstance(tag, str) or tag.strip()]
     value = _text(value)
     if isinstance(value, str):
-        return [tag.strip() for tag in value.split("|") if tag.strip()]
+        return [_named(tag) for tag in value.split("|") if tag.strip()]
     return [] if value is None else value
 
 
+def _named(tag: Any) -> Any:
+    return {"name": tag} if isinstance(tag, str) else tag
+
+
+class Tag(BaseModel):
+    """A tag as its sources spell it; `kind` is None where they don't say."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    name: Annotated[str, BeforeValidator(_text)]
+    kind: Literal["genre", "keyword"] | None = None
+    sources: list[str] = []
+
+
+class Origin(BaseModel):
+    """What a source was like when it was read: for attribution, and to look it up again."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    licence: str | None = None
+    url: str | None = None
+    revision: int | None = None
+    fetched: str | None = None
+
+
 class Film(BaseModel):
-    """One film as its catalogue gives it. `source` names the catalogue."""
+    """One film.
+
+    `ids` are its ids elsewhere. `origins` says of each field which source it comes from (each tag says
+    so itself), `sources` what that source was like.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -70,31 +99,31 @@ class Film(BaseModel):
     year: Annotated[Annotated[int, Field(ge=1870, le=2100)] | None, BeforeValidator(_year)] = None
     plot: Annotated[str | None, BeforeValidator(_text)] = None
     synopsis: Annotated[str | None, BeforeValidator(_text)] = None
-    tags: Annotated[list[str], BeforeValidator(_tags)] = []
-    source: str
+    lead: Annotated[str | None, BeforeValidator(_text)] = None
+    tagline: Annotated[str | None, BeforeValidator(_text)] = None
+    tags: Annotated[list[Tag], BeforeValidator(_tags)] = []
+    ids: dict[str, str] = {}
+    posters: list[str] = []
+    trailers: list[str] = []
+    origins: dict[str, str] = {}
+    sources: dict[str, Origin] = {}
+
+
+COLUMNS = ("id", "title", "year", "plot", "synopsis", "lead", "tagline", "tags")
 
 
 class SetAside(BaseModel):
-    """A row that can't be used: its line (or row) in the catalogue, from 1, and why."""
+    """What can't be used: where it stands (a line of a file, an id of a source), and why."""
 
-    line: int
+    where: str
     reason: str
-
-
-class CrawlParams(BaseModel):
-    """Section `crawl` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    catalogue: Annotated[str, Field(min_length=1)]
-    max_set_aside: Annotated[float, Field(ge=0, le=1)]
 
 
 def read_catalogue(path: Path, max_set_aside: float) -> tuple[list[Film], list[SetAside]]:
     """Read a catalogue: JSON Lines, CSV (with a header) or parquet, plain or gzipped.
 
-    Columns: id, title, year, plot, synopsis, tags (a list, or text with `|` between tags). Others
-    are ignored, and named once in the log.
+    Columns: id, title, year, plot, synopsis, lead, tagline, tags (a list, or text with `|` between
+    tags). Others are ignored, and named once in the log.
 
     Args:
         path: a file whose name ends in .jsonl, .csv or .parquet, with or without .gz.
@@ -114,26 +143,38 @@ def read_catalogue(path: Path, max_set_aside: float) -> tuple[list[Film], list[S
         if isinstance(film, Film) and film.id in films:
             film = f"id: {film.id!r} is the id of an earlier row too"
         if isinstance(film, str):
-            aside.append(SetAside(line=line, reason=film))
+            aside.append(SetAside(where=f"{path.name}, line {line}", reason=film))
         else:
             films[film.id] = film
-            unknown |= row.keys() - (Film.model_fields.keys() - {"source"})
+            unknown |= row.keys() - set(COLUMNS)
     if unknown:
         log.info("%s: columns ignored: %s", path, ", ".join(sorted(map(str, unknown))))
-    _refuse_if_bad(path, len(films), aside, max_set_aside)
+    if not films and not aside:
+        raise MotagsError(f"{path} holds no films: give crawl.catalogue a file with at least a row a film")
+    refuse_if_bad(len(films), aside, max_set_aside)
     return [films[key] for key in sorted(films)], aside
 
 
-def _refuse_if_bad(path: Path, films: int, aside: list[SetAside], max_set_aside: float) -> None:
+def refuse_if_bad(films: int, aside: list[SetAside], max_set_aside: float) -> None:
+    """Raise MotagsError where too large a share was set aside; it names the field that most are set aside for."""
     for row in aside[:5]:
-        log.warning("%s, line %d set aside: %s", path, row.line, row.reason)
-    if not films and not aside:
-        raise MotagsError(f"{path} holds no films: give crawl.catalogue a file with at least a row a film")
+        log.warning("%s set aside: %s", row.where, row.reason)
     if len(aside) > max_set_aside * (films + len(aside)):
+        field, first = _most_common(aside)
         raise MotagsError(
-            f"{path}: {len(aside)} of {films + len(aside)} rows can't be used, more than crawl.max_set_aside = "
-            f"{max_set_aside:g} allows; the first is line {aside[0].line}: {aside[0].reason}"
+            f"{len(aside)} of {films + len(aside)} films can't be used, more than crawl.max_set_aside = "
+            f"{max_set_aside:g} allows, most of them for {field!r}; the first of these is {first.where}: {first.reason}"
         )
+
+
+def _most_common(aside: list[SetAside]) -> tuple[str, SetAside]:
+    field = Counter(map(field_of, aside)).most_common(1)[0][0]
+    return field, next(row for row in aside if field_of(row) == field)
+
+
+def field_of(row: SetAside) -> str:
+    """The field that a row was set aside for, or its form."""
+    return row.reason.split(":")[0].split(".")[0]
 
 
 def _film(row: Any, source: str) -> Film | str:
@@ -142,11 +183,20 @@ def _film(row: Any, source: str) -> Film | str:
         return row
     if not isinstance(row, dict):
         return f"a {type(row).__name__} where an object is expected"
+    given = {column: row[column] for column in COLUMNS if column in row}
     try:
-        return Film.model_validate(row | {"source": source})
+        film = Film.model_validate(given)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']} (got {str(first['input'])[:40]!r})"
+        return first_mistake(error)
+    tags = [tag.model_copy(update={"sources": [source]}) for tag in film.tags]
+    origins = {field: source for field in given if field not in {"id", "tags"} and getattr(film, field)}
+    return film.model_copy(update={"tags": tags, "origins": origins, "sources": {source: Origin()}})
+
+
+def first_mistake(error: ValidationError) -> str:
+    """What is wrong with a record, the field first."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']} (got {str(first['input'])[:40]!r})"
 
 
 def _rows(path: Path) -> Iterator[Row]:
@@ -190,24 +240,33 @@ def _parquet_rows(file: Any) -> Iterator[Row]:
             yield (number := number + 1), row
 
 
-def crawl_summary(films: list[Film], aside: list[SetAside]) -> dict[str, object]:
-    """How many films were read, how many rows set aside, and for which field (or for their form)."""
+def summary(films: Iterable[Film], aside: list[SetAside]) -> dict[str, object]:
+    """How many films there are, how many have what, and for which field (or form) others were set aside."""
+    having = Counter({"plot": 0, "synopsis": 0, "lead": 0, "tags": 0})
+    count, tags = 0, 0
+    for film in films:
+        count, tags = count + 1, tags + len(film.tags)
+        having.update(field for field in having if getattr(film, field))
     return {
-        "films": len(films),
+        "films": count,
+        "having": dict(having),
+        "tags": tags,
         "set_aside": len(aside),
-        "set_aside_for": dict(Counter(row.reason.split(":")[0].split(".")[0] for row in aside)),
+        "set_aside_for": dict(Counter(map(field_of, aside))),
     }
 
 
-def write_films(folder: Path, films: list[Film], aside: list[SetAside]) -> None:
-    """Write films.jsonl and set_aside.jsonl into `folder`, a row a line."""
-    folder.mkdir()
-    for name, rows in (("films", films), ("set_aside", aside)):
-        lines = "".join(row.model_dump_json() + "\n" for row in rows)
-        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+def write_rows(path: Path, rows: Iterable[BaseModel]) -> int:
+    """Write records as JSON Lines, without fields that say nothing; give their number."""
+    number = 0
+    with path.open("w", encoding="utf-8") as file:
+        for number, row in enumerate(rows, start=1):  # noqa: B007, the last number counts
+            file.write(row.model_dump_json(exclude_defaults=True) + "\n")
+    return number
 
 
-def read_films(folder: Path) -> list[Film]:
-    """Read what `write_films` wrote."""
+def read_films(folder: Path) -> Iterator[Film]:
+    """Read the films.jsonl of a folder, film by film."""
     with (folder / "films.jsonl").open(encoding="utf-8") as lines:
-        return [Film.model_validate_json(line) for line in lines]
+        for line in lines:
+            yield Film.model_validate_json(line)

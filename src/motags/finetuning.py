@@ -21,7 +21,7 @@ from torch import nn
 from tqdm import tqdm
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from motags.artifacts import checked, sealing
+from motags.artifacts import checked, is_first_process, sealing
 from motags.embedder import EmbedderParams, device_of, layers_of, uses_bfloat16
 from motags.errors import MotagsError
 from motags.triplets import triplet_loss
@@ -82,7 +82,7 @@ def _epochs_done(steps: list[dict[str, float]]) -> int:
 
 def forget(checkpoint: Path) -> None:
     """Remove the checkpoint of a run whose result is safe."""
-    if os.environ.get("RANK", "0") == "0":
+    if is_first_process():
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 

@@ -4,6 +4,8 @@ import inspect
 import json
 import logging
 import os
+import re
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -20,6 +22,7 @@ from motags.errors import MotagsError
 
 PARAMS = Path("params.yaml")
 LOGS = Path("logs")
+STATUS = Path("/proc/self/status")
 THREADS = {"threads": Annotated[int, Field(ge=0, le=1024)]}
 
 try:
@@ -35,10 +38,12 @@ def run(stage: Callable[..., None]) -> None:
 
     The positional arguments of `stage` are paths, given on the command line in that order. Its
     keyword-only arguments are sections of params.yaml, each named after the section and annotated
-    with its type. `threads` is read for every stage and limits all numerical libraries.
+    with its type. `threads` is read for every stage and limits all numerical libraries; a stage that
+    takes it gets the number itself.
 
     Exits with status 1 and one line for a mistake that the user can mend.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _run(stage)
     except (MotagsError, SafetensorError) as error:
@@ -46,7 +51,7 @@ def run(stage: Callable[..., None]) -> None:
     except OSError as error:
         sys.exit(f"motags {stage.__name__}: {error.filename or 'a file'}: {error.strerror or error}")
     except KeyboardInterrupt:
-        sys.exit(f"motags {stage.__name__}: stopped; the same command starts it again")
+        sys.exit(f"motags {stage.__name__}: stopped; the same command goes on or starts again")
 
 
 def _run(stage: Callable[..., None]) -> None:
@@ -54,8 +59,9 @@ def _run(stage: Callable[..., None]) -> None:
     params = read_params(PARAMS, sections(stage) | THREADS)
     _log_to(LOGS / f"{stage.__name__}.log")
     started = time.perf_counter()
-    with threadpool_limits(_limit_threads(params.pop("threads"))):
-        stage(*paths, **params)
+    params["threads"] = _limit_threads(params["threads"])
+    with threadpool_limits(params["threads"]):
+        stage(*paths, **{name: params[name] for name in sections(stage)})
     _record(LOGS / f"{stage.__name__}.json", seconds=time.perf_counter() - started)
 
 
@@ -97,7 +103,10 @@ def _config(kind: Any) -> ConfigDict | None:
 def _sentence(section: str, kind: Any, detail: Any) -> str:
     key = ".".join([section, *map(str, detail["loc"])])
     if detail["type"] == "extra_forbidden":
-        return f"{key} is not a parameter; {section} takes {', '.join(kind.model_fields)}"
+        *parents, _ = detail["loc"]
+        for parent in parents:
+            kind = kind.model_fields[parent].annotation
+        return f"{key} is not a parameter; {'.'.join([section, *parents])} takes {', '.join(kind.model_fields)}"
     return f"{key} = {detail['input']!r}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
@@ -133,6 +142,8 @@ def _record(path: Path, **figures: float) -> None:
 
 
 def _peak_memory_mb() -> float:
+    if STATUS.exists():  # getrusage would give the peak of the process that started this one, if that is larger
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", STATUS.read_text())[0]) / 2**10
     if resource is None:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

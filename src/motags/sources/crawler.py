@@ -1,0 +1,319 @@
+"""The crawl: which films, then what each source has of them, each source leading to the next."""
+
+import hashlib
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Self
+
+from joblib import Parallel, delayed
+from pydantic import ValidationError
+
+from motags.films import Film, SetAside, first_mistake
+from motags.progress import Progress
+from motags.sources import wikidata, wikipedia
+from motags.sources.dump import film_articles
+from motags.sources.fetch import Site
+from motags.sources.fill import Fill, resolved
+from motags.sources.join import Link, Parts, choose_entity, film_of, titles_of, without_rivals
+from motags.sources.mediawiki import BATCH, ILLEGAL, MediaWiki
+from motags.sources.params import CrawlParams
+from motags.sources.store import Record, Store, Table
+from motags.sources.tmdb import TABLES, TOKEN, Details, Tmdb, TmdbSite
+from motags.sources.wikidata import ITEM, Wikidata
+
+PARSED_BY_ONE = 500  # articles; for fewer, a second process would take longer to start than it saves
+
+log = logging.getLogger(__name__)
+
+
+class Crawler:
+    """One run over the sites.
+
+    Attributes:
+        links: the films, as keys of the store's tables.
+        aside: what can't be used, and why.
+        ambiguous: what may be the same film but is not certain, and so was not joined.
+        counts: what else was met on the way.
+    """
+
+    def __init__(self, store: Store, params: CrawlParams, threads: int) -> None:
+        self.store, self.params, self.threads = store, params, threads
+        self.links: list[Link] = []
+        self.ambiguous: list[SetAside] = []
+        self.counts: Counter[str] = Counter()
+        self._fill = Fill(timedelta(days=params.refresh_days))
+        self.aside = self._fill.aside
+        common = (params.fetch, params.contact)
+        self._wiki = MediaWiki("Wikipedia", params.wikipedia.rate, *common)
+        self._wiki.api = params.wikipedia.api
+        self._wikidata = Wikidata("Wikidata", params.wikidata.rate, *common)
+        self._wikidata.api, self._wikidata.query_service = params.wikidata.api, params.wikidata.query_service
+        token = os.environ.get(TOKEN, "").strip() if "tmdb" in params.sources else ""
+        self._tmdb = TmdbSite("TMDB", params.tmdb.rate, *common, token, TOKEN)
+        self._sites: list[Site] = [self._wiki, self._wikidata, self._tmdb]
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with ExitStack() as stack:
+            for site in self._sites:
+                stack.enter_context(site)
+        self._say_what_it_took()
+
+    def fetch(self) -> None:
+        """Fetch what is missing or old, and join it into `links`."""
+        sources = self.params.sources
+        if "tmdb" in sources:
+            self._films_of_tmdb()
+        if "wikidata" in sources:
+            self._entities_of_films() if "tmdb" in sources else self._films_of_wikidata()
+            self._fill_labels()
+        if "wikipedia" in sources:
+            self._read_dump()
+            self._films_of_wikipedia() if sources == ["wikipedia"] else self._pages_of_films()
+
+    def films(self) -> Iterator[Film]:
+        """Each link as a film, parsed by `threads` processes; what has not got a film's shape is set aside."""
+        processes = min(self.threads, 1 + len(self.links) // PARSED_BY_ONE)
+        jobs = (delayed(_film)(self._parts(link)) for link in self.links)
+        results = Parallel(n_jobs=processes, return_as="generator", pre_dispatch="4*n_jobs")(jobs)
+        with Progress("films", len(self.links), "films") as bar:
+            for link, film in zip(self.links, results, strict=True):
+                bar.update()
+                if isinstance(film, Film):
+                    yield film
+                else:
+                    self.aside.append(SetAside(where=link.where, reason=film))
+
+    def _films_of_tmdb(self) -> None:
+        params, table = self.params, self.store["tmdb"]
+        for name in TABLES:
+            self.store[name].drop(timedelta(days=params.tmdb.keep_days))
+        self.store["tmdb-lists"].drop(timedelta(days=params.refresh_days))
+        tmdb = Tmdb(self._tmdb, params.tmdb.api)
+        voted = tmdb.most_voted(self.store["tmdb-lists"], params.years, params.languages, params.countries)
+        ids = [str(film) for film in islice(voted, params.films)]
+        self._fill(table, ids, lambda keys: map(tmdb.details, keys))
+        for key in ids:
+            if record := resolved(table, key):
+                self._link(Link(tmdb=key), record)
+            self.counts["gone"] += key in table and record is None
+
+    def _link(self, link: Link, record: Record) -> None:
+        """Take up a film of TMDB, or set it aside where it lacks what is needed."""
+        try:
+            if str(Details.model_validate(record.content).id) == link.tmdb:
+                self.links.append(link)
+            else:
+                self.aside.append(SetAside(where=link.where, reason="id: the details are those of another film"))
+        except ValidationError as error:
+            self.aside.append(SetAside(where=link.where, reason=first_mistake(error)))
+
+    def _films_of_wikidata(self) -> None:
+        params, lists = self.params, self.store["wikidata-lists"]
+        filters = " ".join([*params.languages, "from", *params.countries, f"limit {params.films}"])
+        years = {f"{year} in {filters}": year for year in params.years}
+
+        def listed(keys: Sequence[str]) -> list[Record]:
+            chosen_by = (params.languages, params.countries, params.films)
+            return [Record(key, self._wikidata.films(years[key], *chosen_by)) for key in keys]
+
+        self._fill(lists, years, listed, needed=True)
+        links = {item: wikis for key in years if (record := lists.get(key)) for item, wikis in record.content}
+        ranked = sorted(links, key=lambda item: (-links[item], int(item[1:])))
+        self.links = self._choose(ranked, self._fill_entities, self._wanted_item)
+
+    def _choose(
+        self, ranked: list[str], fill: Callable[[list[str]], None], wanted: Callable[[str], Link | None]
+    ) -> list[Link]:
+        """The first of these that are wanted, as many as `crawl.films`, asking for no more than that takes."""
+        chosen: dict[str, Link] = {}
+        start = 0
+        while start < len(ranked) and len(chosen) < self.params.films:
+            some = ranked[start : start + max(self.params.films - len(chosen), BATCH)]
+            fill(some)
+            chosen |= {link.where: link for key in some if (link := wanted(key))}
+            start += len(some)
+        return list(chosen.values())[: self.params.films]
+
+    def _wanted_item(self, item: str) -> Link | None:
+        record = self._entity(item)
+        if record and wikidata.facts(record.content, {}).year in self.params.years:
+            return Link(entity=record.key)
+        self.counts["other_years" if record else "gone"] += 1  # it may have been released again in these years
+        return None
+
+    def _entities_of_films(self) -> None:
+        """Find the item of each film of TMDB: the one that TMDB names, else those that bear its ids."""
+        films = {link: self._details(link) for link in self.links}
+        unnamed = [film for film in films.values() if not ITEM.fullmatch(film.external_ids.wikidata_id or "")]
+        ids, bearers = [key for film in unnamed for key in _ids(film)], self.store["wikidata-ids"]
+        self._fill(bearers, ids, self._wikidata.having, BATCH)
+        candidates = {link: self._candidates(film, bearers) for link, film in films.items()}
+        self._fill_entities([item for items in candidates.values() for item in items])
+        for link, items in candidates.items():
+            facts = {record.key: wikidata.facts(record.content, {}) for item in items if (record := self._entity(item))}
+            item, how = choose_entity(films[link], facts)
+            link.entity, link.entity_by = item, how if item else ""
+            if how and not item:
+                self.ambiguous.append(SetAside(where=link.where, reason=how))
+        self.ambiguous += without_rivals(self.links, "entity")
+
+    def _candidates(self, film: Details, bearers: Table) -> list[str]:
+        named = film.external_ids.wikidata_id or ""
+        if ITEM.fullmatch(named):
+            return [named]
+        return sorted({item for key in _ids(film) if (record := bearers.get(key)) for item in record.content})
+
+    def _fill_entities(self, items: Iterable[str]) -> None:
+        self._fill(self.store["wikidata"], items, self._wikidata.entities, BATCH, self._wikidata.revisions)
+
+    def _fill_labels(self) -> None:
+        """The items that those of the films name as genres and subjects."""
+        records = [self._entity(link.entity) for link in self.links if link.entity]
+        self._fill_entities(
+            sorted({name for record in records if record for name in wikidata.named_items(record.content)})
+        )
+
+    def _read_dump(self) -> None:
+        """Take the film articles of a dump into the store, once."""
+        if not self.params.wikipedia.dump:
+            return
+        path, dumps, table = Path(self.params.wikipedia.dump), self.store["dumps"], self.store["wikipedia"]
+        key = f"{path.name} {path.stat().st_size if path.exists() else 0}"
+        if key in dumps:
+            return
+        table.add_all(record for record in film_articles(path, self.threads) if table.is_older(record))
+        dumps.add([Record(key, len(table))])
+
+    def _fill_pages(self, titles: Iterable[str]) -> None:
+        if not self.params.wikipedia.dump:
+            legal = [title for title in titles if not ILLEGAL.search(title)]
+            self._fill(self.store["wikipedia"], legal, self._wiki.pages, BATCH, self._wiki.revisions)
+
+    def _films_of_wikipedia(self) -> None:
+        """Articles of the categories (or of the dump) in an order that favours none, until there are enough films."""
+        titles = self.store["wikipedia"] if self.params.wikipedia.dump else self._articles()
+        ranked = sorted(titles, key=lambda title: hashlib.sha256(title.encode()).digest())
+        self.links = self._choose(ranked, self._fill_pages, self._wanted_page)
+
+    def _wanted_page(self, title: str) -> Link | None:
+        record = resolved(self.store["wikipedia"], title)
+        if record and wikipedia.is_film(text := record.content["wikitext"]):
+            if wikipedia.year(text) in self.params.years:
+                return Link(page=record.key)
+            self.counts["other_years"] += 1
+        elif record:
+            self.counts["not_films"] += 1
+        return None
+
+    def _articles(self) -> set[str]:
+        """The titles in the categories and their subcategories."""
+        params, table = self.params.wikipedia, self.store["wikipedia-categories"]
+        level = [name.replace("{year}", str(year)) for name in params.categories for year in self.params.years]
+        articles: set[str] = set()
+        seen: set[str] = set()
+        for _ in range(params.depth + 1):
+            level = [name for name in dict.fromkeys(level) if name not in seen]
+            seen.update(level)
+            self._fill(table, level, self._members, needed=True)
+            contents = [record.content for name in level if (record := table.get(name))]
+            articles.update(title for titles, _ in contents for title in titles)
+            level = [name for _, names in contents for name in names]
+        return articles
+
+    def _members(self, categories: Sequence[str]) -> list[Record]:
+        return [Record(name, self._wiki.members(name)) for name in categories]
+
+    def _pages_of_films(self) -> None:
+        """Find the article of each film: the item's sitelink, else by title and year."""
+        for link in self.links:
+            entity = self._entity(link.entity) if link.entity else None
+            if entity and entity.content["article"]:
+                link.page, link.page_by = entity.content["article"], "sitelink"
+        self._fill_pages(link.page for link in self.links if link.page)
+        for link in self.links:
+            record = self._film_page(link.page) if link.page else None
+            self.counts["no_film_article"] += bool(link.page and not record)
+            link.page, link.page_by = (record.key, link.page_by) if record else (None, "")
+        self._pages_by_title()
+        self.ambiguous += without_rivals(self.links, "page")
+
+    def _pages_by_title(self) -> None:
+        """For films of TMDB without an article: the names that Wikipedia would give it, if the year agrees."""
+        films = {link: self._details(link) for link in self.links if link.tmdb and not link.page}
+        names = {link: titles_of(film.title, film.year) for link, film in films.items() if film.year}
+        near: dict[Link, str] = {}
+        unclear: dict[Link, str] = {}
+        for round_ in range(max(map(len, names.values()), default=0)):
+            asked = {link: tries[round_] for link, tries in names.items() if not link.page and len(tries) > round_}
+            self._fill_pages(asked.values())
+            for link, title in asked.items():
+                page = resolved(self.store["wikipedia"], title)
+                text = page.content["wikitext"] if page else ""
+                years_apart = abs((wikipedia.year(text) or 0) - (films[link].year or 0))
+                if page and wikipedia.is_film(text) and years_apart == 0:
+                    link.page, link.page_by = page.key, "title_and_year"
+                elif page and wikipedia.is_film(text) and years_apart == 1:
+                    near.setdefault(link, page.key)
+                elif page and wikipedia.is_disambiguation(text):
+                    unclear.setdefault(link, page.key)
+        for link in films:
+            if not link.page and link in near:
+                link.page, link.page_by = near[link], "title_and_near_year"
+            elif not link.page and link in unclear:
+                reason = f"ambiguous: {unclear[link]!r} names several things"
+                self.ambiguous.append(SetAside(where=link.where, reason=reason))
+
+    def _film_page(self, title: str) -> Record | None:
+        record = resolved(self.store["wikipedia"], title)
+        return record if record and wikipedia.is_film(record.content["wikitext"]) else None
+
+    def _details(self, link: Link) -> Details:
+        record = self.store["tmdb"].get(link.tmdb or "")
+        return Details.model_validate(record.content if record else None)
+
+    def _entity(self, item: str) -> Record | None:
+        return resolved(self.store["wikidata"], item)
+
+    def _parts(self, link: Link) -> Parts:
+        entity = self._entity(link.entity) if link.entity else None
+        named = wikidata.named_items(entity.content) if entity else []
+        labels = {item: record.content["label"] for item in named if (record := self._entity(item))}
+        return Parts(
+            tmdb=self.store["tmdb"].get(link.tmdb) if link.tmdb else None,
+            entity=entity,
+            page=resolved(self.store["wikipedia"], link.page) if link.page else None,
+            labels={item: label for item, label in labels.items() if label},
+            wiki=self.params.wikipedia.api.rsplit("/", 1)[0] + "/index.php",
+        )
+
+    def _say_what_it_took(self) -> None:
+        for site in self._sites:
+            if site.requests_made:
+                size, least = site.bytes_received / 2**20, site.least_seconds
+                log.info("%s: %d requests, %.1f MB; %.0f s at its rate", site.name, site.requests_made, size, least)
+        least = sum(site.least_seconds for site in self._sites)
+        log.info("crawled for %.1f s; the rates allow no less than %.1f s", time.monotonic() - self._started, least)
+
+
+def _ids(film: Details) -> list[str]:
+    imdb = film.external_ids.imdb_id or film.imdb_id
+    return [f"tmdb:{film.id}", *([f"imdb:{imdb}"] if imdb else [])]
+
+
+def _film(parts: Parts) -> Film | str:
+    """The film of its parts, or why there is none."""
+    try:
+        return film_of(parts)
+    except ValidationError as error:
+        return first_mistake(error)

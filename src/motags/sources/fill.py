@@ -1,0 +1,118 @@
+"""Fill a table: ask for what is missing, look after what is old, and note what can't be had."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+from motags.errors import MotagsError
+from motags.films import SetAside
+from motags.progress import Progress
+from motags.sources.fetch import Failed
+from motags.sources.store import Record, Table
+
+MAX_QUERY = 5000  # characters of keys in an address; servers refuse addresses over some 8,000
+
+Fetch = Callable[[Sequence[str]], Iterable[Record]]
+Revisions = Callable[[Sequence[str]], Mapping[str, int | None]]
+
+log = logging.getLogger(__name__)
+
+
+class Fill:
+    """Fills tables; `aside` lists what could not be had.
+
+    Args:
+        refresh: records older than that are looked after.
+    """
+
+    def __init__(self, refresh: timedelta) -> None:
+        self.refresh = refresh
+        self.aside: list[SetAside] = []
+        self._failed: set[tuple[Path, str]] = set()
+
+    def __call__(
+        self,
+        table: Table,
+        wanted: Iterable[str],
+        fetch: Fetch,
+        batch: int = 1,
+        revisions: Revisions | None = None,
+        needed: bool = False,
+    ) -> None:
+        """Fetch the wanted keys that `table` has not got or that changed, in their order, `batch` at once.
+
+        Args:
+            fetch: gives the records of some keys.
+            revisions: gives the present revisions of some keys, so that only what changed is fetched again.
+            needed: nothing can go on without these keys.
+
+        Raises:
+            MotagsError: a needed key can't be had.
+        """
+        keys = list(dict.fromkeys(wanted))
+        missing = [end for key in keys if (end := table.redirects.get(key, key)) not in table]
+        old = set(table.older(self.refresh)) & set(keys)
+        stale = [key for key in keys if key in old]
+        with Progress(table.folder.name, len(missing) + len(stale), "keys") as bar:
+            for some in batches(stale, batch):
+                self._fetch(table, self._changed(table, some, revisions) if revisions else some, fetch)
+                bar.update(len(some))
+            for some in batches(missing, batch):
+                still = [key for key in some if key not in table and (table.folder, key) not in self._failed]
+                self._fetch(table, still, fetch)
+                bar.update(len(some))
+        lost = [row for row in self.aside if row.where.startswith(f"{table.folder.name} ")] if needed else []
+        if lost:
+            raise MotagsError(f"{lost[0].where} is needed: {lost[0].reason}; run the same command again")
+
+    def _changed(self, table: Table, keys: Sequence[str], revisions: Revisions) -> list[str]:
+        try:
+            now = revisions(keys)
+        except Failed as error:
+            log.warning("%s: %s; what was fetched before is kept", table.folder.name, error)
+            return []
+        same = [key for key in keys if now.get(key) and now[key] == table.revision(key)]
+        table.unchanged(same)
+        return [key for key in keys if key not in set(same)]
+
+    def _fetch(self, table: Table, keys: Sequence[str], fetch: Fetch) -> None:
+        """Fetch some keys; where that fails, each half by itself, until the one at fault is alone."""
+        if not keys:
+            return
+        try:
+            table.add(fetch(keys))
+        except Failed as error:
+            if len(keys) > 1:
+                middle = len(keys) // 2
+                self._fetch(table, keys[:middle], fetch)
+                self._fetch(table, keys[middle:], fetch)
+            elif keys[0] in table:
+                log.warning("%s %s: %s; what was fetched before is kept", table.folder.name, keys[0], error)
+            else:
+                self._failed.add((table.folder, keys[0]))
+                self.aside.append(SetAside(where=f"{table.folder.name} {keys[0]}", reason=str(error)))
+
+
+def batches(keys: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Split keys into batches of up to `size` that fit into an address."""
+    batch: list[str] = []
+    length = 0
+    for key in keys:
+        own = len(quote(key)) + 3
+        if batch and (len(batch) == size or length + own > MAX_QUERY):
+            yield batch
+            batch, length = [], 0
+        batch.append(key)
+        length += own
+    if batch:
+        yield batch
+
+
+def resolved(table: Table, key: str) -> Record | None:
+    """The record of a key, over a redirect; None where nothing is there."""
+    record = table.get(key)
+    if record and record.content and record.content.keys() == {"redirect"}:
+        record = table.get(record.content["redirect"])
+    return record if record and record.gone is None else None

@@ -1,0 +1,163 @@
+"""TMDB: films by year with the most votes first, their overview, genres and keywords."""
+
+import heapq
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import requests
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from tmdbv3api import Discover, Movie, TMDb
+from tmdbv3api.exceptions import TMDbException
+
+from motags.sources.fetch import Failed, Gone, Site
+from motags.sources.store import Record, Table
+
+TOKEN = "TMDB_TOKEN"  # noqa: S105, the name of the environment variable
+TABLES = ("tmdb", "tmdb-lists")  # of the store: all that TMDB gave
+LANGUAGE = "en-US"
+MAX_PAGE = 500  # of discover; TMDB refuses later ones
+PARTS = "keywords,external_ids,videos"
+
+
+class Named(BaseModel):
+    """A genre or keyword."""
+
+    name: str
+
+
+class Keywords(BaseModel):
+    """The keywords of a film, one level down as TMDB gives them."""
+
+    keywords: list[Named]
+
+
+class ExternalIds(BaseModel):
+    """The film's ids elsewhere."""
+
+    imdb_id: str | None = None
+    wikidata_id: str | None = None
+
+
+class Video(BaseModel):
+    """A trailer or clip on another site."""
+
+    site: str
+    key: str
+    type: str
+
+
+class Videos(BaseModel):
+    """The videos of a film."""
+
+    results: list[Video] = []
+
+
+def _empty_is_none(value: Any) -> Any:
+    return value or None
+
+
+class Details(BaseModel):
+    """What we use of a film's details; everything else is ignored."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    id: int
+    title: str
+    overview: Annotated[str | None, BeforeValidator(_empty_is_none)] = None
+    tagline: Annotated[str | None, BeforeValidator(_empty_is_none)] = None
+    release_date: Annotated[
+        Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")] | None, BeforeValidator(_empty_is_none)
+    ] = None
+    poster_path: Annotated[str | None, BeforeValidator(_empty_is_none)] = None
+    imdb_id: Annotated[str | None, BeforeValidator(_empty_is_none)] = None
+    genres: list[Named]
+    keywords: Keywords
+    external_ids: ExternalIds = ExternalIds()
+    videos: Videos = Videos()
+
+    @property
+    def year(self) -> int | None:
+        """The year of the first release."""
+        return int(self.release_date[:4]) if self.release_date else None
+
+
+class TmdbSite(Site):
+    """A session with TMDB that keeps tmdbv3api from putting keys into addresses and from sleeping by itself."""
+
+    def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
+        """Make a request politely."""
+        response = super().request(method, re.sub(r"\bapi_key=[^&]*&?", "", url), **options)
+        for header in ("X-RateLimit-Remaining", "X-RateLimit-Reset"):
+            response.headers.pop(header, None)
+        return response
+
+
+class Tmdb:
+    """TMDB's API by way of tmdbv3api, over our own polite session.
+
+    Args:
+        site: the session; it sends the token as a header.
+        api: the address up to the version, https://api.themoviedb.org/3.
+    """
+
+    def __init__(self, site: TmdbSite, api: str) -> None:
+        TMDb().cache = False  # it would go round the session, and keep failures
+        TMDb().api_key = "in-the-header"  # tmdbv3api wants one; the session takes it out of every address
+        TMDb().language = LANGUAGE
+        self.site = site
+        self._discover, self._movie = Discover(session=site), Movie(session=site)
+        self._discover._base = self._movie._base = api.rstrip("/")
+
+    def most_voted(
+        self, lists: Table, years: Sequence[int], languages: Sequence[str], countries: Sequence[str]
+    ) -> Iterator[int]:
+        """Ids of films of some years, most votes first, asking for no more pages than are used.
+
+        Args:
+            lists: keeps the pages that were asked for.
+            languages, countries: ISO 639-1 and 3166-1 codes; none for all.
+        """
+        filters = [(y, lang, country) for y in years for lang in languages or [""] for country in countries or [""]]
+        streams = [self._listed(lists, *chosen) for chosen in filters]
+        seen = set()
+        for _, film in heapq.merge(*streams):
+            if film not in seen:
+                seen.add(film)
+                yield film
+
+    def details(self, film: str) -> Record:
+        """The details of a film with its keywords, ids elsewhere and videos."""
+        try:
+            return Record(film, self._asked(lambda: self._movie.details(int(film), append_to_response=PARTS)))
+        except Gone:
+            return Record(film, gone="TMDB has it no longer")
+
+    def _listed(self, lists: Table, year: int, language: str, country: str) -> Iterator[tuple[int, int]]:
+        """(-votes, id) of the films of one list."""
+        page, pages = 1, 1
+        while page <= pages:
+            key = " ".join(filter(None, [str(year), language, country, f"page {page}"]))
+            if key not in lists:
+                lists.add([Record(key, self._page(page, year, language, country))])
+            content: dict[str, Any] = lists[key].content
+            yield from ((-votes, film) for film, votes in content["films"])
+            page, pages = page + 1, min(content["pages"], MAX_PAGE)
+
+    def _page(self, page: int, year: int, language: str, country: str) -> dict[str, Any]:
+        asked = {
+            "sort_by": "vote_count.desc", "include_adult": "false", "primary_release_year": year, "page": page,
+            "with_original_language": language, "with_origin_country": country,
+        }  # fmt: skip
+        answer = self._asked(lambda: self._discover.discover_movies({k: v for k, v in asked.items() if v}))
+        try:
+            films = [[int(film["id"]), int(film.get("vote_count") or 0)] for film in answer["results"]]
+            return {"pages": int(answer["total_pages"]), "films": films}
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Failed(f"{self.site.name} gives a list of films in an unknown shape ({error!r:.80})") from None
+
+    def _asked(self, question: Any) -> dict[str, Any]:
+        try:
+            return dict(question()._json)  # tmdbv3api's objects show lists and dicts alike; this is what came
+        except (TMDbException, RecursionError, KeyError, ValueError) as error:  # it trusts what comes
+            raise Failed(f"{self.site.name}: {str(error)[:200]}") from None

@@ -1,0 +1,1 @@
+"""Servers that tests run for real, on loopback."""
