@@ -266,7 +266,9 @@ def test_a_crawl_told_to_stop_is_out_within_5_s_and_goes_on_later(
             "working": None,
         }
         tmdb.misbehave(lambda _: stop[busy_with] if len(tmdb.seen) > 20 else None)
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         process = made.start()
+        signal.signal(signal.SIGINT, before)
         wait_for(lambda: len(tmdb.seen) > 20)
         time.sleep(0.05)
         started = time.monotonic()
@@ -275,11 +277,11 @@ def test_a_crawl_told_to_stop_is_out_within_5_s_and_goes_on_later(
         assert time.monotonic() - started < 5
         said = one_line(subprocess.CompletedProcess(process.args, process.returncode, out, err))
         assert said == "motags crawl: stopped; the same command goes on or starts again"
-        finished, before = stored(made.raw), len(tmdb.seen)
+        finished, seen = stored(made.raw), len(tmdb.seen)
         assert len(finished) > 10
         tmdb.behave()
         assert made.run().returncode == 0
-        assert not finished & set().union(*map(asked, tmdb.seen[before:]))
+        assert not finished & set().union(*map(asked, tmdb.seen[seen:]))
         assert len(rows(made.catalogue / "films.jsonl")) == 60
 
 

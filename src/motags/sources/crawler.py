@@ -101,7 +101,11 @@ class Crawler:
         self.store["tmdb-lists"].drop(timedelta(days=params.refresh_days))
         tmdb = Tmdb(self._tmdb, params.tmdb.api)
         voted = tmdb.most_voted(self.store["tmdb-lists"], params.years, params.languages, params.countries)
-        ids = [str(film) for film in islice(voted, params.films)]
+        ids = []
+        with Progress("tmdb-lists", params.films, "films") as bar:
+            for film in islice(voted, params.films):
+                ids.append(str(film))
+                bar.update()
         self._fill(table, ids, lambda keys: map(tmdb.details, keys))
         for key in ids:
             if record := resolved(table, key):
