@@ -311,8 +311,7 @@ class Crawler:
 
 
 def _ids(film: Details) -> list[str]:
-    imdb = film.external_ids.imdb_id or film.imdb_id
-    return [f"tmdb:{film.id}", *([f"imdb:{imdb}"] if imdb else [])]
+    return [f"tmdb:{film.id}", *([f"imdb:{film.imdb}"] if film.imdb else [])]
 
 
 def _film(parts: Parts) -> Film | str:

@@ -44,7 +44,7 @@ def choose_entity(film: Details, candidates: Mapping[str, wikidata.Facts]) -> tu
     names, unless it bears the id of another film.
     """
     by_tmdb = [item for item, facts in candidates.items() if str(film.id) in facts.tmdb_ids]
-    imdb = film.external_ids.imdb_id or film.imdb_id
+    imdb = film.imdb
     by_imdb = [item for item, facts in candidates.items() if imdb and imdb in facts.imdb_ids]
     named = film.external_ids.wikidata_id
     by_name = [
@@ -152,7 +152,7 @@ def _ids(parts: Parts, details: Details | None, facts: wikidata.Facts | None) ->
     ids: dict[str, list[str | None]] = defaultdict(list)
     if details:
         ids["tmdb"] += [str(details.id)]
-        ids["imdb"] += [details.external_ids.imdb_id, details.imdb_id]
+        ids["imdb"] += [details.imdb]
     if parts.entity and facts:
         ids["wikidata"] += [parts.entity.key]
         ids["tmdb"] += facts.tmdb_ids

@@ -53,7 +53,8 @@ class MediaWiki(Site):
         error = answer.get("error")
         if error is None:
             return
-        code = str(error.get("code", "")) if isinstance(error, dict) else str(error)
+        error = error if isinstance(error, dict) else {"code": error}
+        code = str(error.get("code", ""))
         if code.startswith(PASSING):
             raise TryAgain(f"it answers {code}", retry_after(response))
         raise Failed(f"{self.name} answers {code or 'an error'}: {str(error.get('info', ''))[:200]}")
@@ -61,7 +62,7 @@ class MediaWiki(Site):
     def ask(self, query: dict[str, Any]) -> dict[str, Any]:
         """One answer of api.php. Raises MotagsError where there is no API at the address."""
         try:
-            return self.get_json(self.api, query)
+            return self.get_json(self.api, query | {"format": "json", "formatversion": 2, "maxlag": MAX_LAG})
         except Gone as error:
             raise MotagsError(f"{error}: there is no api.php at {self.api}; see section crawl of params.yaml") from None
 
@@ -69,8 +70,7 @@ class MediaWiki(Site):
         """The answer to a query, portion by portion as the API cuts it."""
         more: dict[str, Any] = {}
         for _ in range(MAX_PORTIONS):
-            common = {"format": "json", "formatversion": 2, "maxlag": MAX_LAG}
-            answer = self.ask(query | common | more)
+            answer = self.ask(query | more)
             yield answer
             more = answer.get("continue") or {}
             if not isinstance(more, dict):

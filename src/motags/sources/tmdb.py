@@ -77,6 +77,11 @@ class Details(BaseModel):
     videos: Videos = Videos()
 
     @property
+    def imdb(self) -> str | None:
+        """The film's id at IMDb, which stands in two places."""
+        return self.external_ids.imdb_id or self.imdb_id
+
+    @property
     def year(self) -> int | None:
         """The year of the first release."""
         return int(self.release_date[:4]) if self.release_date else None

@@ -81,7 +81,7 @@ class Wikidata(MediaWiki):
         """
         asked = {
             "action": "wbgetentities", "ids": "|".join(ids), "props": "info|labels|claims|sitelinks",
-            "languages": LABELS, "sitefilter": SITELINK, "format": "json", "formatversion": 2, "maxlag": 5,
+            "languages": LABELS, "sitefilter": SITELINK,
         }  # fmt: skip
         found = self.ask(asked).get("entities")
         if not isinstance(found, dict):
@@ -102,7 +102,7 @@ class Wikidata(MediaWiki):
     def revisions(self, titles: Sequence[str]) -> dict[str, int | None]:
         """The number of the last revision of up to 50 items; None where one is gone."""
         asked = {"action": "wbgetentities", "ids": "|".join(titles), "props": "info"}
-        answer = self.ask(asked | {"format": "json", "formatversion": 2, "maxlag": 5})
+        answer = self.ask(asked)
         return {key: entity.get("lastrevid") for key, entity in dict(answer.get("entities", {})).items()}
 
     def _select(self, query: str) -> list[dict[str, str]]:
