@@ -3,16 +3,17 @@
 from pathlib import Path
 
 from motags.artifacts import read_arrays, read_parquet, write_arrays
-from motags.baselines import BaselinesParams, constant, one_network, tfidf
+from motags.baselines import constant, one_network, tfidf
 from motags.corpus import Corpus
 from motags.local_models import LocalModelsParams
 from motags.stage import run
 from motags.stratify import parts_of
+from motags.words import WordsParams
 
 
 def baselines(
     films: Path, split: Path, embeddings: Path, scores_out: Path,
-    *, baselines: BaselinesParams, local_models: LocalModelsParams, seed: int,
+    *, baselines: WordsParams, local_models: LocalModelsParams, seed: int,
 ) -> None:  # fmt: skip
     corpus = Corpus.from_frame(read_parquet(films))
     rows = parts_of(corpus, read_parquet(split))["train"]

@@ -13,12 +13,14 @@ from motags.stratify import parts_of
 
 
 def evaluate(
-    films: Path, split: Path, embeddings: Path, clusterer: Path, baselines: Path, local: Path,
+    films: Path, split: Path, embeddings: Path, clusterer: Path, baselines: Path, local: Path, motags: Path,
     metrics_out: Path, tags_out: Path, curves_out: Path, map_out: Path, *, evaluate: EvaluateParams, seed: int,
 ) -> None:  # fmt: skip
     corpus = Corpus.from_frame(read_parquet(films))
     parts = parts_of(corpus, read_parquet(split))
-    scores = read_arrays(baselines, corpus.digest) | read_arrays(local, corpus.digest)
+    scores = (
+        read_arrays(baselines, corpus.digest) | read_arrays(local, corpus.digest) | read_arrays(motags, corpus.digest)
+    )
     metrics, tags, curves = score(corpus, parts, scores, evaluate, seed)
     write_json(metrics_out, metrics)
     write_csv(tags_out, tags)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -109,7 +110,8 @@ def make_project(tiny_encoder: Path) -> Make:
         for file in ("dvc.yaml", "params.yaml", "requirements.lock", ".gitignore", ".dvcignore"):
             shutil.copy(ROOT / file, root / file)
         (root / "data/sample").mkdir(parents=True)
-        shutil.copy(ROOT / "data/synonyms.csv", root / "data/synonyms.csv")
+        for file in ("data/descriptions.csv", "data/synonyms.csv"):
+            shutil.copy(ROOT / file, root / file)
         lines = [json.dumps(film, ensure_ascii=False) + "\n" for film in sample_films(films)]
         (root / "data/sample/films.jsonl").write_text("".join(lines), encoding="utf-8")
         project = Project(root)
@@ -126,17 +128,27 @@ def make_project(tiny_encoder: Path) -> Make:
 def smaller(params: Path, encoder: Path) -> None:
     """Make the parameters small enough for a test."""
     changes = {
-        "threads: 0": "threads: 1",
-        "model: all-MiniLM-L6-v2": f"model: {encoder}",
-        "  k: 20": "  k: 4",
-        "epochs: 3 ": "epochs: 2 ",
-        "epochs: 30": "epochs: 3",
-        "min_count: 10": "min_count: 3",
-        "resamples: 1000": "resamples: 50",
-        "max_tokens: 256": "max_tokens: 64",
+        "threads": {"threads: 0": "threads: 1"},
+        "embedder": {
+            "model: all-MiniLM-L6-v2": f"model: {encoder}",
+            "max_tokens: 256": "max_tokens: 64",
+            "epochs: 3 ": "epochs: 2 ",
+        },
+        "clusterer": {"k: 20": "k: 4"},
+        "local_models": {"min_count: 10": "min_count: 3", "epochs: 30": "epochs: 3"},
+        "tagger": {
+            "folds: 3": "folds: 2",
+            "epochs: 3 ": "epochs: 1 ",
+            "width: 64": "width: 8",
+            "steps: 250": "steps: 50",
+        },
+        "evaluate": {"resamples: 1000": "resamples: 50"},
     }
-    text = params.read_text()
-    for old, new in changes.items():
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    params.write_text(text)
+    parts = re.split(r"^(?=\w)", params.read_text(), flags=re.MULTILINE)
+    sections = {part.split(":")[0]: part for part in parts}
+    assert len(sections) == len(parts)
+    for section, replaced in changes.items():
+        for old, new in replaced.items():
+            assert sections[section].count(old) == 1, f"{section}: {old}"
+            sections[section] = sections[section].replace(old, new)
+    params.write_text("".join(sections.values()))

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from motags.baselines import BaselinesParams, constant, one_network, tfidf
+from motags.baselines import constant, one_network, tfidf
 from motags.local_models import LocalModelsParams
 from motags.metrics import decide, micro_f1
+from motags.words import WordsParams
 
-PARAMS = BaselinesParams(max_ngram=2, min_df=2, C=1.0)
+PARAMS = WordsParams(max_ngram=2, min_df=2, C=1.0)
 NETWORK = LocalModelsParams(
     min_count=10,
     min_tags=3,

@@ -6,15 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from napkinxc.metrics import Jain_et_al_inverse_propensity, ndcg_at_k, precision_at_k, psprecision_at_k
-from sklearn.metrics import f1_score, precision_recall_curve
+from sklearn.metrics import f1_score, precision_recall_curve, roc_auc_score
 
 from motags.metrics import (
+    Answer,
     EvaluateParams,
     Scorer,
     best_thresholds,
+    calibration_error,
     decide,
     f1_per_tag,
     frequency_bands,
+    macro_auc,
     micro_f1,
     precision_recall,
     propensity,
@@ -53,7 +56,7 @@ def test_f1_equals_scikit_learn(judged: tuple[np.ndarray, np.ndarray]) -> None:
 def test_micro_and_macro_f1_of_a_method_equal_scikit_learn(seed: int) -> None:
     Y, S = films(40, 7, seed)
     Y[:, 6] = S[:, 5] = S[:, 6] = 0  # a tag that is never decided, and one that is never true either
-    found = scorer(Y).scores(S, S)
+    found = scorer(Y).scores(Answer(S, S))
     for rule, thresholds in ("", 0.5), ("_tuned", best_thresholds(Y, S, PARAMS.shrinkage)):
         for mean in ("micro", "macro"):
             expected = f1_score(Y, decide(S, thresholds), average=mean, zero_division=0)
@@ -210,19 +213,20 @@ def test_perfect_scores_give_one_everywhere() -> None:
     Y = np.zeros((60, 12), dtype=bool)
     for row in Y:  # five tags a film: with fewer, P@5 can't be 1
         row[rng.choice(12, 5, replace=False)] = True
-    S = np.where(Y, 0.9, 0.1)
-    assert scorer(Y).scores(S, S) == pytest.approx(dict.fromkeys(scorer(Y).scores(S, S), 1.0))
+    found = scorer(Y).scores(Answer(*[np.where(Y, 0.9, 0.1)] * 2))
+    assert found == pytest.approx(dict.fromkeys(found, 1.0) | {"calibration_error": 0.1})
 
 
 def test_reversed_scores_give_less_than_the_right_ones_everywhere() -> None:
     Y, S = films(60, 12)
-    right, wrong = scorer(Y).scores(S, S), scorer(Y).scores(1 - S, 1 - S)
+    right, wrong = scorer(Y).scores(Answer(S, S)), scorer(Y).scores(Answer(1 - S, 1 - S))
+    assert wrong.pop("calibration_error") > right.pop("calibration_error")
     assert all(wrong[name] < right[name] for name in right)
 
 
 def test_the_macro_f1_of_a_band_is_the_mean_over_its_tags() -> None:
     Y, S = films(60, 10)
-    found = scorer(Y).scores(S, S)
+    found = scorer(Y).scores(Answer(S, S))
     per_tag = f1_per_tag(Y, decide(S, 0.5))[np.argsort(-Y.sum(0), kind="stable")]
     assert found["macro_f1_head"] == pytest.approx(per_tag[:2].mean())
     assert found["macro_f1_torso"] == pytest.approx(per_tag[2:5].mean())
@@ -233,19 +237,71 @@ def test_thresholds_come_from_the_validation_films_alone() -> None:
     Y, S = films(60, 6)
     validation, test = slice(0, 30), slice(30, 60)
     judge = Scorer(Y[validation], Y[validation], Y[test], PARAMS)
-    tuned = judge.decisions(S[validation], S[test])["_tuned"]
+    tuned = judge.decisions(Answer(S[validation], S[test]))["_tuned"]
     np.testing.assert_array_equal(tuned, decide(S[test], best_thresholds(Y[validation], S[validation], 10.0)))
+
+
+def test_a_method_with_thresholds_of_its_own_is_decided_by_them_whatever_the_validation_films_say() -> None:
+    Y, S = films(60, 6)
+    own = np.linspace(0.2, 0.9, 6)
+    answer = Answer(np.zeros_like(S), S, own)
+    decisions = scorer(Y).decisions(answer)
+    np.testing.assert_array_equal(decisions["_tuned"], decide(S, own))
+    np.testing.assert_array_equal(decisions[""], decide(S, 0.5))
+    found = scorer(Y).scores(answer)
+    assert found["micro_f1_tuned"] == pytest.approx(micro_f1(Y, decide(S, own)))
+    assert found["macro_f1_tuned"] == pytest.approx(f1_per_tag(Y, decide(S, own)).mean())
+    intervals = scorer(Y).difference(answer, Answer(S, S, np.full(6, 2.0)), seed=0)
+    assert intervals["micro_f1_tuned"]["low"] > 0
+    assert intervals["p_at_1"] == intervals["micro_f1"] == {"low": 0, "high": 0}
+
+
+@settings(max_examples=100, deadline=None)
+@given(judged=JUDGED)
+def test_the_macro_auc_is_scikit_learns_over_the_tags_that_some_films_bear_and_some_do_not(
+    judged: tuple[np.ndarray, np.ndarray],
+) -> None:
+    Y, S = judged
+    each = [roc_auc_score(y, s) for y, s in zip(Y.T, S.T, strict=True) if 0 < y.sum() < len(y)]
+    assert macro_auc(Y, S) == pytest.approx(np.mean(each) if each else 0)
+
+
+def test_the_macro_auc_is_the_share_of_pairs_in_the_right_order() -> None:
+    Y = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]], dtype=bool)
+    S = np.array([[0.9, 0.1, 0.5], [0.4, 0.2, 0.5], [0.6, 0.3, 0.5], [0.4, 0.4, 0.5]])
+    assert macro_auc(Y, S) == pytest.approx(((2 + 0.5) / 4 + 2 / 4) / 2)
+    assert scorer(Y).scores(Answer(S, S))["macro_auc"] == macro_auc(Y, S)
+
+
+def test_the_calibration_error_is_the_one_computed_by_hand() -> None:
+    S = np.array([[0.1, 0.2], [0.3, 0.9], [1.0, 0.0]])
+    Y = np.array([[0, 1], [0, 1], [0, 0]], dtype=bool)
+    low, high = abs(0.1 + 0.2 + 0.3 + 0.0 - 1), abs(0.9 + 1.0 - 1)  # of two bins: score less truth, summed
+    assert calibration_error(Y, S, bins=2) == pytest.approx((low + high) / 6)
+    assert calibration_error(Y, S) == pytest.approx((0.1 + 0.8 + 0.3 + 0.1 + 1.0 + 0.0) / 6)  # a bin of 20 for each
+    assert scorer(Y).scores(Answer(S, S))["calibration_error"] == calibration_error(Y, S)
+
+
+def test_probabilities_are_calibrated_and_doubled_odds_are_not() -> None:
+    rng = np.random.default_rng(0)
+    P = rng.random((4000, 5))
+    Y = rng.random(P.shape) < P
+    sure = P**2 / (P**2 + (1 - P) ** 2)
+    assert calibration_error(Y, P) < 0.015
+    assert calibration_error(Y, sure) > 0.07
+    assert calibration_error(Y, Y.astype(float)) == 0
+    assert calibration_error(Y, 1 - Y.astype(float)) == 1
 
 
 def test_a_method_does_not_differ_from_itself() -> None:
     Y, S = films(40, 6)
-    intervals = scorer(Y).difference((S, S), (S, S), seed=0)
+    intervals = scorer(Y).difference(Answer(S, S), Answer(S, S), seed=0)
     assert all(interval == {"low": 0, "high": 0} for interval in intervals.values())
 
 
 def test_a_clearly_better_method_has_intervals_above_zero_and_the_worse_one_below() -> None:
     Y, S = films(150, 8)
-    good, bad = (np.where(Y, 0.9, 0.1),) * 2, (1 - S,) * 2
+    good, bad = Answer(*[np.where(Y, 0.9, 0.1)] * 2), Answer(1 - S, 1 - S)
     better, worse = scorer(Y).difference(good, bad, seed=0), scorer(Y).difference(bad, good, seed=0)
     assert all(interval["low"] > 0 for interval in better.values())
     for name, interval in worse.items():
@@ -255,9 +311,9 @@ def test_a_clearly_better_method_has_intervals_above_zero_and_the_worse_one_belo
 def test_an_interval_holds_the_difference_of_the_scores_and_narrows_with_more_films() -> None:
     def interval(n: int) -> dict[str, float]:
         Y, S = films(n, 8)
-        other = np.random.default_rng(1).permuted(S, axis=1)
-        found = scorer(Y).difference((S, S), (other, other), seed=0)["micro_f1"]
-        difference = scorer(Y).scores(S, S)["micro_f1"] - scorer(Y).scores(other, other)["micro_f1"]
+        answer, other = Answer(S, S), Answer(*[np.random.default_rng(1).permuted(S, axis=1)] * 2)
+        found = scorer(Y).difference(answer, other, seed=0)["micro_f1"]
+        difference = scorer(Y).scores(answer)["micro_f1"] - scorer(Y).scores(other)["micro_f1"]
         assert found["low"] < difference < found["high"]
         return found
 
@@ -267,14 +323,15 @@ def test_an_interval_holds_the_difference_of_the_scores_and_narrows_with_more_fi
 
 def test_the_same_seed_gives_the_same_intervals_and_another_seed_others() -> None:
     Y, S = films(40, 6)
-    first, again, other = (scorer(Y).difference((S, S), (1 - S, 1 - S), seed) for seed in (1, 1, 2))
+    answers = Answer(S, S), Answer(1 - S, 1 - S)
+    first, again, other = (scorer(Y).difference(*answers, seed) for seed in (1, 1, 2))
     assert first == again != other
 
 
 @pytest.mark.parametrize("t", [1, 2, 3, 4])
 def test_fewer_than_five_tags_are_scored(t: int) -> None:
     Y, S = films(30, t)
-    found = scorer(Y).scores(S, S)
+    found = scorer(Y).scores(Answer(S, S))
     assert all(np.isfinite(value) and 0 <= value <= 1 for value in found.values())
     assert found["p_at_1"] > 0.5
     assert found["p_at_5"] <= t / 5 + 1e-9

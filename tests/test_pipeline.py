@@ -8,19 +8,25 @@ import shutil
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 from sentence_transformers import SentenceTransformer
 
 from conftest import Make, Project, sample_films
-from motags.artifacts import checked, seal
+from motags.artifacts import checked, read_arrays, read_parquet, seal
+from motags.corpus import Corpus
+from motags.evaluation import COMPARED
+from motags.stratify import parts_of
+from motags.tagger import Tagger
 
 pytestmark = pytest.mark.slow
 
-ALL = ["crawl", "dataset", "split", "encoder", "finetune", "embed", "cluster", "train", "baselines", "evaluate"]
-METHODS = ["constant", "tfidf", "bert", "bert_star", "bert_star_cb", "bert_star_clusters", "ours"]
+ALL = ["crawl", "dataset", "split", "encoder", "finetune", "embed", "cluster", "train", "baselines", "tagger"]
+ALL += ["evaluate"]
+METHODS = ["constant", "tfidf", "bert", "bert_star", "bert_star_cb", "bert_star_clusters", "ours", "motags"]
 SCORES = ["micro_f1", "macro_f1", "micro_f1_tuned", "macro_f1_tuned", "p_at_1", "p_at_3", "p_at_5", "ndcg_at_5"]
-SCORES += ["psp_at_5", "macro_f1_head", "macro_f1_torso", "macro_f1_tail"]
+SCORES += ["psp_at_5", "macro_f1_head", "macro_f1_torso", "macro_f1_tail", "macro_auc", "calibration_error"]
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +57,10 @@ def test_every_method_has_every_score(done: Project) -> None:
     for name in METHODS:
         for score in SCORES:
             assert 0 <= metrics[name][score] <= 1, (name, score)
-    for interval in metrics["ours"]["difference_to_bert_star"].values():
-        assert interval["low"] <= interval["high"]
+    for name, others in COMPARED.items():
+        for other in others:
+            for interval in metrics[name][f"difference_to_{other}"].values():
+                assert interval["low"] <= interval["high"]
 
 
 def test_the_metrics_files_say_what_they_promise(done: Project) -> None:
@@ -69,6 +77,18 @@ def test_the_metrics_files_say_what_they_promise(done: Project) -> None:
 def test_the_tuned_encoder_loads_with_plain_sentence_transformers(done: Project) -> None:
     encoder = SentenceTransformer(str(done.root / "models/encoder"), device="cpu")
     assert encoder.encode(["a film"]).shape == (1, 32)
+
+
+def test_the_tagger_that_is_saved_gives_the_scores_that_are_evaluated(done: Project) -> None:
+    corpus = Corpus.from_frame(read_parquet(done.root / "data/films.parquet"))
+    test = parts_of(corpus, read_parquet(done.root / "data/split.parquet"))["test"]
+    kept = read_arrays(done.root / "data/scores_motags.safetensors", corpus.digest)
+    tagger = Tagger.load(done.root / "models/tagger")
+    scores = tagger.predict_proba([corpus.texts[row] for row in test])
+    np.testing.assert_allclose(scores, kept["motags"][test], atol=1e-5)
+    np.testing.assert_array_equal(tagger.thresholds_, kept["motags_thresholds"])
+    assert tagger.tags_ == corpus.tags
+    assert (np.delete(kept["motags"], test, axis=0) == 0).all()  # films that it has seen get no score
 
 
 def test_nothing_saved_is_a_pickle(done: Project) -> None:
@@ -166,6 +186,13 @@ def test_a_synonym_reruns_the_data_set_but_not_the_crawl(copy: Project) -> None:
     assert "Drama" not in (copy.root / "metrics/long_tail.csv").read_text()
 
 
+def test_descriptions_and_the_taggers_parameters_rerun_the_tagger_and_the_scores(copy: Project) -> None:
+    (copy.root / "data/descriptions.csv").write_text("tag,description\nDrama,People in trouble.\n")
+    assert copy.ran(copy.run("dvc", "repro")) == ["tagger", "evaluate"]
+    copy.commit("Fewer descriptions")
+    assert copy.ran(copy.run("dvc", "exp", "run", "-S", "tagger.ranker.macro=0.9")) == ["tagger", "evaluate"]
+
+
 def test_what_was_fetched_outlives_a_crawl_that_is_forced(copy: Project) -> None:
     shelf = copy.root / "data/raw/tmdb"
     shelf.mkdir()
@@ -212,8 +239,11 @@ READERS = [
     ("cluster", "data/embeddings.safetensors"),
     ("train", "models/clusterer.safetensors"),
     ("baselines", "data/embeddings.safetensors"),
+    ("tagger", "data/split.parquet"),
+    ("tagger", "models/pretrained/tokenizer.json"),
     ("evaluate", "data/scores_local.safetensors"),
     ("evaluate", "data/scores_baselines.safetensors"),
+    ("evaluate", "data/scores_motags.safetensors"),
 ]
 
 

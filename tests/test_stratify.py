@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from motags.corpus import Corpus, DatasetParams, fuse, statistics
 from motags.errors import MotagsError
 from motags.films import Film
-from motags.stratify import SplitParams, deviation, part_frame, parts_of, split
+from motags.stratify import SplitParams, deviation, folds_of, part_frame, parts_of, split
 
 PARAMS = SplitParams(test=0.3, validation=0.15)
 
@@ -130,3 +130,53 @@ def test_the_parts_of_other_films_are_refused() -> None:
     for other in (frame.iloc[:3], frame.iloc[::-1], frame.assign(id=["f0000", "f0001", "f0002", "f0009"])):
         with pytest.raises(MotagsError, match="made for other films"):
             parts_of(films, other)
+
+
+def texts_of(n: int) -> list[str]:
+    return [f"text {i}" for i in range(n)]
+
+
+@settings(max_examples=100, deadline=None)
+@given(n=st.integers(1, 45), t=st.integers(1, 4), k=st.integers(2, 20), seed=st.integers(0, 999))
+def test_folds_are_a_partition_and_none_is_empty(n: int, t: int, k: int, seed: int) -> None:
+    Y = np.random.default_rng(seed).random((n, t)) < 0.3
+    fold = folds_of(texts_of(n), Y, k, seed)
+    assert fold.shape == (n,)
+    assert fold.dtype == np.int64
+    assert set(fold) == set(range(min(n, k)))
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+def test_the_folds_have_films_and_tags_in_proportion(k: int) -> None:
+    Y = long_tailed(0, n=300, t=10)
+    fold = folds_of(texts_of(300), Y, k, 0)
+    assert np.abs(np.bincount(fold) - 300 / k).max() <= 0.15 * 300 / k
+    counts = np.stack([Y[fold == own].sum(0) for own in range(k)])  # (k, t)
+    assert np.abs(counts - Y.sum(0) / k).max() <= 3
+
+
+def test_the_same_text_is_in_the_same_fold() -> None:
+    Y = long_tailed(0, n=120, t=10)
+    texts = [f"Film {i}: a sea." for i in range(80)] + [f"film {i} -- A SEA!" for i in range(40)]
+    fold = folds_of(texts, Y, 3, 0)
+    np.testing.assert_array_equal(fold[80:], fold[:40])
+    assert set(fold[80:]) == {0, 1, 2}
+
+
+def test_of_fewer_texts_than_folds_each_is_a_fold() -> None:
+    fold = folds_of(["one", "another", "One!", "a third"], np.ones((4, 2), dtype=bool), 5, 0)
+    assert fold[0] == fold[2]
+    assert sorted(set(fold)) == [0, 1, 2]
+
+
+def test_the_only_tag_is_shared_by_the_folds() -> None:
+    Y = np.arange(100).reshape(-1, 1) % 5 == 0
+    fold = folds_of(texts_of(100), Y, 4, 0)
+    assert np.bincount(fold[::5]).tolist() == [5, 5, 5, 5]
+
+
+def test_folds_hang_on_their_seed_only() -> None:
+    Y = long_tailed(0, n=100, t=10)
+    first, again, other = (folds_of(texts_of(100), Y, 3, seed) for seed in (7, 7, 8))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).mean() > 0.1

@@ -1,5 +1,6 @@
 """One spelling for each tag: genres as listed, keywords in lower case, synonyms and plurals as their tag."""
 
+import csv
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from ruamel.yaml import YAML
 from conftest import ROOT
 from motags.errors import MotagsError
 from motags.films import Tag
-from motags.vocabulary import Speller, one_number, read_synonyms
+from motags.vocabulary import Speller, one_number, read_descriptions, read_synonyms
 
 GENRES = ["Drama", "Family", "Science Fiction"]
 SYNONYMS = {"Sci-Fi": "Science Fiction", "children's": "Family", "rom-com": "Romantic Comedy", "kin": "family"}
@@ -174,8 +175,8 @@ def test_tags_in_another_order_are_merged_alike(counts: dict[str, int], data: st
     assert one_number(Counter({tag: counts[tag] for tag in order})) == one_number(Counter(counts))
 
 
-def put(folder: Path, content: str | bytes) -> Path:
-    path = folder / "synonyms.csv"
+def put(folder: Path, content: str | bytes, name: str = "synonyms.csv") -> Path:
+    path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
 
@@ -227,3 +228,52 @@ def test_the_synonyms_in_git_name_tags_as_they_are_spelled() -> None:
     plain = Speller(params["genres"], params["homonyms"], {})
     assert [tag for tag in synonyms.values() if plain.spell(tag, None) != tag] == []
     assert [name for name in synonyms if plain.spell(name, None) in params["genres"]] == []
+
+
+def test_descriptions_are_read_in_the_order_of_the_tags_and_others_are_ignored(tmp_path: Path) -> None:
+    rows = [
+        "\ufefftag,description",
+        "Drama,People  in trouble.",
+        'cafe\u0301,"Coffee, and talk."',
+        "unknown,Not asked.",
+    ]
+    path = put(tmp_path, "\r\n".join(rows), "descriptions.csv")
+    said = read_descriptions(path, ["caf\u00e9", "new", "Drama", "drama"])
+    assert said == ["Coffee, and talk.", "", "People in trouble.", ""]
+
+
+def test_there_may_be_no_descriptions(tmp_path: Path) -> None:
+    assert read_descriptions(put(tmp_path, "tag,description\n"), ["a", "b"]) == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", r"can't be read as CSV with the columns tag,description"),
+        ('tag,description\na,"b\n', r"can't be read as CSV"),
+        ("tag,synonym\na,b\n", r"line 1: the columns are tag,description, not tag,synonym"),
+        ("tag,description\na,b\nc\n", r"line 3: a tag and a description are expected, not 'c'"),
+        ("tag,description\na, \n", r"line 2: a tag and a description are expected, not 'a, '"),
+        ("tag,description\n,b\n", r"line 2: a tag and a description are expected, not ',b'"),
+        ("tag,description\na,b, c\n", r"line 2: a tag and a description are expected, not 'a,b, c'"),
+        ("tag,description\na,b\nc,d\n a,e\n", r"line 4: ' a' is described twice; keep one"),
+    ],
+)
+def test_descriptions_of_another_form_are_refused_with_their_place(tmp_path: Path, content: str, reason: str) -> None:
+    with pytest.raises(MotagsError, match=rf"descriptions\.csv.*{reason}") as error:
+        read_descriptions(put(tmp_path, content, "descriptions.csv"), ["a"])
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_of_descriptions_says_what_it_would_be(tmp_path: Path) -> None:
+    with pytest.raises(MotagsError, match=r"none\.csv is missing: it is CSV with the columns tag,description"):
+        read_descriptions(tmp_path / "none.csv", ["a"])
+
+
+def test_the_descriptions_in_git_name_tags_as_they_are_spelled() -> None:
+    params = YAML(typ="safe").load(ROOT / "params.yaml")["dataset"]
+    with (ROOT / "data/descriptions.csv").open(encoding="utf-8", newline="") as file:
+        tags = [row["tag"] for row in csv.DictReader(file)]
+    speller = Speller(params["genres"], params["homonyms"], read_synonyms(ROOT / "data/synonyms.csv"))
+    assert [tag for tag in tags if speller.spell(tag, None) != tag] == []
+    assert all(read_descriptions(ROOT / "data/descriptions.csv", tags))

@@ -1,25 +1,11 @@
 """What the paper's method is measured against: two floors, and one network over all tags."""
 
-from typing import Annotated
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
 from motags.local_models import LocalModels, LocalModelsParams
-
-
-class BaselinesParams(BaseModel):
-    """Section `baselines` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    max_ngram: Annotated[int, Field(ge=1, le=5)]
-    min_df: Annotated[int, Field(ge=1)]
-    C: Annotated[float, Field(gt=0)]
+from motags.words import WordsParams, regression, vectorizer
 
 
 def constant(Y: np.ndarray, n: int) -> np.ndarray:
@@ -38,13 +24,9 @@ def constant(Y: np.ndarray, n: int) -> np.ndarray:
     return np.tile(scores.astype(np.float32), (n, 1))
 
 
-def tfidf(train: list[str], Y: np.ndarray, texts: list[str], params: BaselinesParams, seed: int) -> np.ndarray:
+def tfidf(train: list[str], Y: np.ndarray, texts: list[str], params: WordsParams, seed: int) -> np.ndarray:
     """One logistic regression a tag on TF-IDF, classes weighted to balance; scores of `texts`, (n, t)."""
-    vectorizer = TfidfVectorizer(
-        ngram_range=(1, params.max_ngram), min_df=params.min_df, sublinear_tf=True, strip_accents="unicode"
-    )
-    regression = LogisticRegression(C=params.C, class_weight="balanced", solver="liblinear", random_state=seed)
-    model = make_pipeline(vectorizer, OneVsRestClassifier(regression)).fit(train, Y)
+    model = make_pipeline(vectorizer(params), OneVsRestClassifier(regression(params, seed))).fit(train, Y)
     return model.predict_proba(texts)[:, -Y.shape[1] :].astype(np.float32)  # of a single tag it gives both sides
 
 

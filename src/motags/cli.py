@@ -29,7 +29,8 @@ METHODS = {
     "bert_star": "BERT*",
     "bert_star_cb": "BERT* + CB loss",
     "bert_star_clusters": "BERT* + clusters",
-    "ours": "ours (both)",
+    "ours": "ours (the paper)",
+    "motags": "motags",
 }
 
 app = typer.Typer(no_args_is_help=True, help="Rich tags for film catalogues.")

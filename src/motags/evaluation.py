@@ -5,11 +5,11 @@ import pandas as pd
 from sklearn.manifold import TSNE
 
 from motags.corpus import Corpus
-from motags.metrics import EvaluateParams, Scorer, f1_per_tag, precision_recall
+from motags.metrics import Answer, EvaluateParams, Scorer, f1_per_tag, precision_recall
 
-METHODS = ("constant", "tfidf", "bert", "bert_star", "bert_star_cb", "bert_star_clusters", "ours")
-COMPARED = ("ours", "bert_star")
-PLOTTED = ("tfidf", "bert_star", "ours")
+METHODS = ("constant", "tfidf", "bert", "bert_star", "bert_star_cb", "bert_star_clusters", "ours", "motags")
+COMPARED = {"ours": ["bert_star"], "motags": ["tfidf", "bert_star", "ours"]}
+PLOTTED = ("tfidf", "ours", "motags")
 
 Parts = dict[str, np.ndarray]
 
@@ -20,26 +20,28 @@ def evaluate(
     """Score all methods (paper, Table 3 and the rows that tell its parts apart).
 
     Args:
-        parts: rows of train, validation and test; scores: each method's (n, t) scores of all films.
+        parts: rows of train, validation and test; scores: each method's (n, t) scores of all films, and the (t,)
+            thresholds of a method that brings its own, as `METHOD_thresholds`.
 
     Returns:
         The metrics of each method; F1 a tag against its support; precision and recall of each method.
     """
     train, validation, test = (parts[name] for name in ("train", "validation", "test"))
     scorer = Scorer(corpus.Y[train], corpus.Y[validation], corpus.Y[test], params)
-    of = {name: (scores[name][validation], scores[name][test]) for name in METHODS}
-    metrics: dict[str, dict[str, object]] = {name: dict(scorer.scores(*of[name])) for name in METHODS}
-    ours, other = COMPARED
-    metrics[ours][f"difference_to_{other}"] = scorer.difference(of[ours], of[other], seed)
+    of = {
+        name: Answer(scores[name][validation], scores[name][test], scores.get(f"{name}_thresholds")) for name in METHODS
+    }
+    metrics: dict[str, dict[str, object]] = {name: dict(scorer.scores(of[name])) for name in METHODS}
+    for name, others in COMPARED.items():
+        for other in others:
+            metrics[name][f"difference_to_{other}"] = scorer.difference(of[name], of[other], seed)
     tags = pd.concat([_tag_table(corpus, train, scorer, name, of[name]) for name in PLOTTED], ignore_index=True)
-    curves = [precision_recall(scorer.Y_test, of[name][1]).assign(method=name) for name in METHODS]
+    curves = [precision_recall(scorer.Y_test, of[name].test).assign(method=name) for name in METHODS]
     return dict(metrics), tags, pd.concat(curves, ignore_index=True)
 
 
-def _tag_table(
-    corpus: Corpus, train: np.ndarray, scorer: Scorer, name: str, scores: tuple[np.ndarray, np.ndarray]
-) -> pd.DataFrame:
-    f1 = f1_per_tag(scorer.Y_test, scorer.decisions(*scores)["_tuned"])
+def _tag_table(corpus: Corpus, train: np.ndarray, scorer: Scorer, name: str, answer: Answer) -> pd.DataFrame:
+    f1 = f1_per_tag(scorer.Y_test, scorer.decisions(answer)["_tuned"])
     support = corpus.Y[train].sum(0)
     return pd.DataFrame({"tag": corpus.tags, "support": support, "f1": f1, "method": name})
 

@@ -1,11 +1,11 @@
 """Every score, from arrays: Y (n, t) bool is the truth, S (n, t) float the scores, higher is likelier."""
 
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
-from sklearn.metrics import precision_recall_curve
+from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 KS = (1, 3, 5)
 PAPER_THRESHOLD = 0.5
@@ -103,6 +103,30 @@ def frequency_bands(counts: np.ndarray, head: float, tail: float) -> dict[str, n
     return {"head": ranked[:first], "torso": ranked[first:last], "tail": ranked[max(first, last) :]}
 
 
+def macro_auc(Y: np.ndarray, S: np.ndarray) -> float:
+    """The mean over tags of the area under the ROC curve; tags that all or no films bear have none."""
+    measurable = Y.any(0) & ~Y.all(0)
+    return float(roc_auc_score(Y[:, measurable], S[:, measurable], average="macro")) if measurable.any() else 0.0
+
+
+def calibration_error(Y: np.ndarray, S: np.ndarray, bins: int = 20) -> float:
+    """Expected calibration error over all (film, tag) pairs, in bins of equal width (Guo et al. 2017, eq. 3)."""
+    bin_of = np.minimum((S.ravel() * bins).astype(int), bins - 1)
+    gaps = np.bincount(bin_of, weights=S.ravel() - Y.ravel(), minlength=bins)
+    return float(np.abs(gaps).sum() / Y.size)
+
+
+class Answer(NamedTuple):
+    """One method's scores of the validation and of the test films, (m, t) and (n, t).
+
+    `thresholds` (t,) are those of a method that brings its own; the others' are found on the validation films.
+    """
+
+    validation: np.ndarray
+    test: np.ndarray
+    thresholds: np.ndarray | None = None
+
+
 class Scorer:
     """Scores methods on the test films alike, and compares two by a paired bootstrap.
 
@@ -118,39 +142,37 @@ class Scorer:
         self.inverse_propensity = 1 / propensity(Y_train)
         self.bands = frequency_bands(Y_train.sum(0), params.head, params.tail)
 
-    def decisions(self, S_validation: np.ndarray, S_test: np.ndarray) -> dict[str, np.ndarray]:
-        """Decisions on the test films at 0.5 (the paper's) and at thresholds from validation ("_tuned")."""
-        tuned = best_thresholds(self.Y_validation, S_validation, self.params.shrinkage)
-        return {"": decide(S_test, PAPER_THRESHOLD), "_tuned": decide(S_test, tuned)}
+    def decisions(self, answer: Answer) -> dict[str, np.ndarray]:
+        """Decisions on the test films at 0.5 (the paper's) and at the method's or tuned thresholds ("_tuned")."""
+        tuned = answer.thresholds
+        if tuned is None:
+            tuned = best_thresholds(self.Y_validation, answer.validation, self.params.shrinkage)
+        return {"": decide(answer.test, PAPER_THRESHOLD), "_tuned": decide(answer.test, tuned)}
 
-    def scores(self, S_validation: np.ndarray, S_test: np.ndarray) -> dict[str, float]:
+    def scores(self, answer: Answer) -> dict[str, float]:
         """All metrics of one method."""
-        parts = self._parts(S_validation, S_test)
+        parts = self._parts(answer)
         scores = _combine(parts, np.ones((1, len(self.Y_test))))
         result = {name: float(values[0]) for name, values in scores.items()}
-        for rule, P in self.decisions(S_validation, S_test).items():
+        result["macro_auc"] = macro_auc(self.Y_test, answer.test)
+        result["calibration_error"] = calibration_error(self.Y_test, answer.test)
+        for rule, P in self.decisions(answer).items():
             per_tag = f1_per_tag(self.Y_test, P)
             for band, tags in self.bands.items():
                 result[f"macro_f1_{band}{rule}"] = float(per_tag[tags].mean()) if len(tags) else 0.0
         return result
 
-    def difference(
-        self, S: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray], seed: int
-    ) -> dict[str, dict[str, float]]:
-        """95 % intervals of the difference of two methods, by resampling the test films in pairs.
-
-        Args:
-            S, other: each method's scores of the validation and of the test films.
-        """
+    def difference(self, answer: Answer, other: Answer, seed: int) -> dict[str, dict[str, float]]:
+        """95 % intervals of the difference of two methods, by resampling the test films in pairs."""
         n = len(self.Y_test)
         draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=self.params.resamples)
         weights = draws.astype(np.float64)  # (resamples, n)
-        ours, theirs = (_combine(self._parts(*scores), weights) for scores in (S, other))
+        ours, theirs = (_combine(self._parts(each), weights) for each in (answer, other))
         return {name: _interval(ours[name] - theirs[name]) for name in ours}
 
-    def _parts(self, S_validation: np.ndarray, S_test: np.ndarray) -> dict[str, np.ndarray]:
-        parts = ranking(self.Y_test, S_test, self.inverse_propensity)
-        for rule, P in self.decisions(S_validation, S_test).items():
+    def _parts(self, answer: Answer) -> dict[str, np.ndarray]:
+        parts = ranking(self.Y_test, answer.test, self.inverse_propensity)
+        for rule, P in self.decisions(answer).items():
             parts |= {f"hits{rule}": self.Y_test & P, f"marked{rule}": P}
         return parts | {"true": self.Y_test}
 

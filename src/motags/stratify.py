@@ -4,7 +4,7 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
+from iterstrat.ml_stratifiers import MultilabelStratifiedKFold, MultilabelStratifiedShuffleSplit
 from pydantic import BaseModel, ConfigDict, Field
 
 from motags.corpus import Corpus, text_keys
@@ -34,9 +34,7 @@ def split(corpus: Corpus, params: SplitParams, seed: int) -> np.ndarray:
     Raises:
         MotagsError: the films have too few different texts to give each part one.
     """
-    _, group = np.unique(text_keys(corpus.texts), return_inverse=True)  # (n,)
-    Y = np.zeros((group.max() + 1, corpus.Y.shape[1]), dtype=bool)  # (groups, t)
-    np.logical_or.at(Y, group, corpus.Y)
+    group, Y = _grouped(corpus.texts, corpus.Y)
     if len(Y) < len(PARTS):
         raise MotagsError(f"the films have only {len(Y)} different texts: train, validation and test need one each")
     rest, test = _draw(Y, params.test, seed, leave=2)
@@ -46,11 +44,42 @@ def split(corpus: Corpus, params: SplitParams, seed: int) -> np.ndarray:
     return part[group].astype(str)
 
 
+def folds_of(texts: list[str], Y: np.ndarray, k: int, seed: int) -> np.ndarray:
+    """Assign each of n texts to one of k folds, stratified by their tags; texts that are the same go together.
+
+    Args:
+        Y: (n, t) bool.
+
+    Returns:
+        (n,) int64, from 0; of fewer than k different texts, as many folds as there are.
+    """
+    group, Y = _grouped(texts, Y)
+    fold = np.random.default_rng(seed).permutation(np.arange(len(Y)) % k)
+    if len(Y) >= MIN_STRATIFIED:
+        drawer = MultilabelStratifiedKFold(k, shuffle=True, random_state=seed)
+        for number, (_, held) in enumerate(drawer.split(Y, _two_columns(Y))):
+            fold[held] = number
+    return fold[group]
+
+
+def _grouped(texts: list[str], Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The group of each text, (n,), the same for texts that are the same; and the groups' labels (groups, t)."""
+    _, group = np.unique(text_keys(texts), return_inverse=True)
+    labels = np.zeros((group.max() + 1, Y.shape[1]), dtype=bool)
+    np.logical_or.at(labels, group, Y)
+    return group, labels
+
+
+def _two_columns(Y: np.ndarray) -> np.ndarray:
+    """Y, with a second column where it has one: a single column is no multi-label."""
+    return np.column_stack([Y, np.ones(len(Y))]) if Y.shape[1] == 1 else Y
+
+
 def _draw(Y: np.ndarray, share: float, seed: int, leave: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows kept, at least `leave`, and rows drawn, at least one."""
     if len(Y) >= MIN_STRATIFIED:
         drawer = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
-        labels = np.column_stack([Y, np.ones(len(Y))]) if Y.shape[1] == 1 else Y  # one column is no multi-label
+        labels = _two_columns(Y)
         kept, drawn = next(drawer.split(labels, labels))
         if len(kept) >= leave and len(drawn):
             return np.sort(kept), np.sort(drawn)

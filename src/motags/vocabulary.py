@@ -11,7 +11,8 @@ import inflect
 from motags.errors import MotagsError
 from motags.films import Tag
 
-HEADER = ["tag", "synonym"]
+SYNONYMS = ["tag", "synonym"]
+DESCRIPTIONS = ["tag", "description"]
 GENRE_WORDS = (" film", " films", " movie", " movies")  # Wikidata says "drama film" where others say "Drama"
 
 
@@ -87,22 +88,8 @@ def read_synonyms(path: Path) -> dict[str, str]:
     Raises:
         MotagsError: the file is missing or not of that form, or a synonym stands there twice or is itself a tag.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            header, *rows = csv.reader(file, strict=True)
-    except FileNotFoundError:
-        raise MotagsError(
-            f"{path} is missing: it is CSV with the columns {','.join(HEADER)}, if without rows"
-        ) from None
-    except (ValueError, csv.Error) as error:
-        raise MotagsError(f"{path} can't be read as CSV with the columns {','.join(HEADER)}: {error}") from None
-    if header != HEADER:
-        raise MotagsError(f"{path}, line 1: the columns are {','.join(HEADER)}, not {','.join(header)}")
     synonyms: dict[str, str] = {}
-    for line, row in enumerate(rows, start=2):
-        if len(row) != len(HEADER) or not all(map(str.strip, row)):
-            raise MotagsError(f"{path}, line {line}: a tag and a synonym are expected, not {','.join(row)!r}")
-        tag, synonym = row
+    for line, (tag, synonym) in enumerate(_pairs(path, SYNONYMS), start=2):
         if _folded(synonym) in map(_folded, synonyms):
             raise MotagsError(f"{path}, line {line}: {synonym!r} is a synonym of two tags; keep one")
         synonyms[synonym] = tag
@@ -110,6 +97,41 @@ def read_synonyms(path: Path) -> dict[str, str]:
     if chained:
         raise MotagsError(f"{path}: {min(chained)!r} is both a tag and a synonym; name the last tag directly")
     return synonyms
+
+
+def read_descriptions(path: Path, tags: list[str]) -> list[str]:
+    """Read a CSV file with the columns tag and description: of each of `tags` its sentence, or "".
+
+    Raises:
+        MotagsError: the file is missing or not of that form, or describes a tag twice.
+    """
+    described: dict[str, str] = {}
+    for line, (tag, description) in enumerate(_pairs(path, DESCRIPTIONS), start=2):
+        if composed(tag) in described:
+            raise MotagsError(f"{path}, line {line}: {tag!r} is described twice; keep one")
+        described[composed(tag)] = composed(description)
+    return [described.get(tag, "") for tag in tags]
+
+
+def _pairs(path: Path, header: list[str]) -> list[list[str]]:
+    """The rows of a CSV file with two columns, both filled."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first, *rows = csv.reader(file, strict=True)
+    except FileNotFoundError:
+        raise MotagsError(
+            f"{path} is missing: it is CSV with the columns {','.join(header)}, if without rows"
+        ) from None
+    except (ValueError, csv.Error) as error:
+        raise MotagsError(f"{path} can't be read as CSV with the columns {','.join(header)}: {error}") from None
+    if first != header:
+        raise MotagsError(f"{path}, line 1: the columns are {','.join(header)}, not {','.join(first)}")
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(header) or not all(map(str.strip, row)):
+            raise MotagsError(
+                f"{path}, line {line}: a {header[0]} and a {header[1]} are expected, not {','.join(row)!r}"
+            )
+    return rows
 
 
 def composed(text: str) -> str:

@@ -1,0 +1,157 @@
+"""What each part of motags gives, and what was tried and left out: a row each, on training films alone.
+
+    python benchmarks/ablation.py ../shared/real/motags.jsonl.gz
+
+The training films (validation films included) of the split with `seed` are dealt to the folds of `tagger.folds`. The
+encoder's rows are trained on all folds but the first and scored on the first; the ranker's rows are scored on all
+films, each by models that have not seen it. The test films are not read. F1 is that of the best common threshold
+(which serves all rows alike), but in the rows of the decision rule.
+"""
+
+import argparse
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.cluster import KMeans
+from sklearn.metrics import average_precision_score
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from motags import ranker
+from motags.embedder import encode, pretrained
+from motags.metrics import best_thresholds, calibration_error, f1_per_tag, macro_auc, micro_f1
+from motags.stage import PARAMS, read_params
+from motags.stratify import folds_of
+from motags.tag_encoder import TagAttention, logits_of, lower_states, tag_vectors, top_layers, tune
+from motags.words import Mentions, Words
+from peers import NO_SHRINKAGE_AT_ALL, ROOT, Bench
+from tuned_methods import PlainHead, asymmetric
+
+log = logging.getLogger("ablation")
+
+
+class Study:
+    """The training films of one split, dealt to folds."""
+
+    def __init__(self, catalogue: Path) -> None:
+        self.bench = Bench(catalogue, out=Path())
+        self.seed = read_params(ROOT / PARAMS, {"seed": int})["seed"]
+        rows = self.bench.rows(self.seed)
+        known = self.bench.corpus.part(np.sort(np.concatenate([rows["train"], rows["validation"]])))
+        self.texts, self.Y, self.tags = known.texts, known.Y, known.tags
+        self.embedder, self.tagger = self.bench.params["embedder"], self.bench.params["tagger"]
+        self.fold = folds_of(self.texts, self.Y, self.tagger.folds, self.seed)
+        self.encoder = pretrained(self.embedder)
+
+    def start(self, *, described: bool) -> np.ndarray:
+        """What the tags start from, (t, d): their names, with or without descriptions."""
+        pairs = zip(self.tags, self.bench.descriptions, strict=True)
+        said = [f"{tag}. {description}" if described else tag for tag, description in pairs]
+        return tag_vectors(self.encoder, said, self.embedder)
+
+    def attention(self, seen: np.ndarray, *, described: bool = True) -> TagAttention:
+        """The shipped head, or the one that knows the tags' names only."""
+        frequency = (self.Y[seen].sum(0) + 0.5) / (len(seen) + 1)
+        return TagAttention(self.start(described=described), frequency, self.tagger.encoder.dropout)
+
+    def plain(self, seen: np.ndarray) -> PlainHead:
+        """The usual head, which knows nothing of the tags."""
+        torch.manual_seed(self.seed)
+        width = self.encoder.get_embedding_dimension()
+        return PlainHead(width, self.Y[seen].shape[1], self.tagger.encoder.dropout)
+
+    def logits(
+        self, k: int, head: Callable[[np.ndarray], torch.nn.Module], *, layers: int | None = None,
+        loss: Callable[..., torch.Tensor] = binary_cross_entropy_with_logits,
+    ) -> np.ndarray:  # fmt: skip
+        """Logits of the films of fold k, by an encoder tuned on the others."""
+        trained = layers or self.tagger.encoder.trained_layers
+        states = lower_states(self.encoder, self.texts, self.embedder, trained)
+        seen, held = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
+        params, top = self.tagger.encoder, top_layers(self.encoder, trained)
+        model = tune(top, head(seen), states.part(seen), self.Y[seen], params, self.embedder, self.seed, loss)
+        return logits_of(model, states.part(held), self.embedder)
+
+    def evidence(self) -> dict[str, np.ndarray]:
+        """What each witness says of all films, (n, t) each, by models that have not seen them."""
+        said = {name: np.empty(self.Y.shape, dtype=np.float32) for name in ("encoder", "words", "clusters")}
+        X = encode(self.encoder, self.texts, self.embedder)
+        for k in range(self.tagger.folds):
+            seen, held = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
+            said["encoder"][held] = self.logits(k, self.attention)
+            words = Words(self.tagger.words, self.seed).fit([self.texts[row] for row in seen], self.Y[seen])
+            said["words"][held] = words.logits([self.texts[row] for row in held])
+            said["clusters"][held] = self._soft_clusters(X, seen, held)
+        mentions = Mentions().fit(self.texts, self.tags, self.bench.descriptions).cosines(self.texts)
+        return said | {"name": mentions[:, 0], "description": mentions[:, 1]}
+
+    def _soft_clusters(self, X: np.ndarray, seen: np.ndarray, held: np.ndarray) -> np.ndarray:
+        """Each tag's share of the films of the clusters that a film lies near, near ones weighing more."""
+        kmeans = KMeans(self.bench.params["clusterer"].k, n_init=3, random_state=self.seed).fit(X[seen])
+        member = np.eye(kmeans.n_clusters)[kmeans.labels_]  # (n, k)
+        share = (member.T @ self.Y[seen] + self.Y[seen].mean(0)) / (member.sum(0)[:, None] + 1)  # (k, t)
+        nearness = np.exp(-20 * kmeans.transform(X[held]) ** 2)
+        return np.log(nearness / nearness.sum(1, keepdims=True) @ share)
+
+    def ranked(self, witnesses: list[np.ndarray]) -> np.ndarray:
+        """Scores (n, t) of all films by rankers that have not seen them."""
+        evidence, params = np.stack(witnesses, axis=1), self.tagger.ranker
+        S = np.empty(self.Y.shape, dtype=np.float32)
+        for k in range(self.tagger.folds):
+            held = self.fold == k
+            fitted = ranker.fit(evidence[~held], self.Y[~held], params, self.seed)
+            S[held] = ranker.predict_proba(fitted, evidence[held])
+        return S
+
+
+def row(name: str, Y: np.ndarray, S: np.ndarray, thresholds: np.ndarray | None = None) -> str:
+    """A line of the table; logits are as good as scores, but for the calibration error."""
+    if S.min() < 0:
+        S = 1 / (1 + np.exp(-S))
+    P = (best_thresholds(Y, S, NO_SHRINKAGE_AT_ALL) if thresholds is None else thresholds) <= S
+    borne = Y.any(0)
+    top = np.argsort(-S, axis=1)[:, :3]
+    hit = np.take_along_axis(Y, top, axis=1)
+    figures = [
+        micro_f1(Y, P), f1_per_tag(Y, P).mean(), average_precision_score(Y[:, borne], S[:, borne]), macro_auc(Y, S),
+        hit[:, 0].mean(), hit.mean(), calibration_error(Y, S),
+    ]  # fmt: skip
+    return " | ".join(["", name, *(f"{figure:.3f}" for figure in figures), ""]).strip()
+
+
+def main() -> None:
+    """Print the rows as they come."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("catalogue", type=Path)
+    logging.basicConfig(level=logging.WARNING)
+    study = Study(parser.parse_args().catalogue)
+    held = study.Y[study.fold == 0]
+    print("| | micro F1 | macro F1 | mean AP | AUC | P@1 | P@3 | ECE |\n| --- " + "| --: " * 7 + "|", flush=True)
+    variants: dict[str, Callable[[], np.ndarray]] = {
+        "encoder, plain head": lambda: study.logits(0, study.plain),
+        "encoder, tag attention from names": lambda: study.logits(
+            0, lambda seen: study.attention(seen, described=False)
+        ),
+        "encoder, tag attention from names and descriptions (shipped)": lambda: study.logits(0, study.attention),
+        "the same, asymmetric loss": lambda: study.logits(0, study.attention, loss=asymmetric),
+        "the same, one more layer trained": lambda: study.logits(
+            0, study.attention, layers=study.tagger.encoder.trained_layers + 1
+        ),
+    }
+    for name, make in variants.items():
+        print(row(name, held, make()), flush=True)
+    said = study.evidence()
+    for names in (["words"], ["encoder"], ["encoder", "words"], ["encoder", "words", "name", "description"],
+                  ["encoder", "words", "name", "description", "clusters"]):  # fmt: skip
+        print(row(f"all films, ranker on {', '.join(names)}", study.Y, study.ranked([said[one] for one in names])))
+    S = study.ranked([said[name] for name in ("encoder", "words", "name", "description")])
+    shrunk = best_thresholds(study.Y, S, study.bench.params["evaluate"].shrinkage)
+    print(row("shipped, thresholds a tag tuned on these films (optimistic)", study.Y, S, shrunk))
+    for macro in (0.0, 0.3, study.tagger.ranker.macro, 1.0):
+        print(row(f"shipped, expected F1, macro {macro:g}", study.Y, S, ranker.thresholds_of(S, macro)))
+
+
+if __name__ == "__main__":
+    main()
