@@ -11,6 +11,7 @@ films, each by models that have not seen it. The test films are not read. F1 is 
 import argparse
 import logging
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +25,10 @@ from motags.embedder import encode, pretrained
 from motags.metrics import best_thresholds, calibration_error, f1_per_tag, macro_auc, micro_f1
 from motags.stage import PARAMS, read_params
 from motags.stratify import folds_of
-from motags.tag_encoder import TagAttention, logits_of, lower_states, tag_vectors, top_layers, tune
+from motags.tag_encoder import States, TagAttention, logits_of, lower_states, tag_vectors, top_layers, tune
 from motags.words import Mentions, Words
-from peers import NO_SHRINKAGE_AT_ALL, ROOT, Bench
+from peers import COMMON_ONLY, ROOT, Bench
 from tuned_methods import PlainHead, asymmetric
-
-log = logging.getLogger("ablation")
 
 
 class Study:
@@ -44,6 +43,11 @@ class Study:
         self.embedder, self.tagger = self.bench.params["embedder"], self.bench.params["tagger"]
         self.fold = folds_of(self.texts, self.Y, self.tagger.folds, self.seed)
         self.encoder = pretrained(self.embedder)
+
+    @lru_cache(maxsize=1)  # noqa: B019, one study a process
+    def states(self, trained_layers: int) -> States:
+        """What all films are below the trained layers."""
+        return lower_states(self.encoder, self.texts, self.embedder, trained_layers)
 
     def start(self, *, described: bool) -> np.ndarray:
         """What the tags start from, (t, d): their names, with or without descriptions."""
@@ -68,7 +72,7 @@ class Study:
     ) -> np.ndarray:  # fmt: skip
         """Logits of the films of fold k, by an encoder tuned on the others."""
         trained = layers or self.tagger.encoder.trained_layers
-        states = lower_states(self.encoder, self.texts, self.embedder, trained)
+        states = self.states(trained)
         seen, held = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
         params, top = self.tagger.encoder, top_layers(self.encoder, trained)
         model = tune(top, head(seen), states.part(seen), self.Y[seen], params, self.embedder, self.seed, loss)
@@ -93,7 +97,7 @@ class Study:
         member = np.eye(kmeans.n_clusters)[kmeans.labels_]  # (n, k)
         share = (member.T @ self.Y[seen] + self.Y[seen].mean(0)) / (member.sum(0)[:, None] + 1)  # (k, t)
         nearness = np.exp(-20 * kmeans.transform(X[held]) ** 2)
-        return np.log(nearness / nearness.sum(1, keepdims=True) @ share)
+        return np.log(nearness / nearness.sum(1, keepdims=True) @ share + 1e-6)
 
     def ranked(self, witnesses: list[np.ndarray]) -> np.ndarray:
         """Scores (n, t) of all films by rankers that have not seen them."""
@@ -110,7 +114,7 @@ def row(name: str, Y: np.ndarray, S: np.ndarray, thresholds: np.ndarray | None =
     """A line of the table; logits are as good as scores, but for the calibration error."""
     if S.min() < 0:
         S = 1 / (1 + np.exp(-S))
-    P = (best_thresholds(Y, S, NO_SHRINKAGE_AT_ALL) if thresholds is None else thresholds) <= S
+    P = (best_thresholds(Y, S, COMMON_ONLY) if thresholds is None else thresholds) <= S
     borne = Y.any(0)
     top = np.argsort(-S, axis=1)[:, :3]
     hit = np.take_along_axis(Y, top, axis=1)

@@ -8,17 +8,22 @@ validation films. Those that tune an encoder (tuned_methods.py) take minutes a t
 are trained once, on the training films. motags gets all these films and tunes nothing: its settings are those of
 params.yaml, its thresholds come from its own cross-fitting.
 
-A peer has two decision rules, both from the validation films: one threshold, and one a tag (shrunk to the common
-one). Its micro-F1 and macro-F1 are each of the rule that serves it better; motags has one rule for both.
+A peer has two decision rules, both from the validation films: its micro-F1 is that of one threshold for all tags, its
+macro-F1 that of a threshold a tag (shrunk to the common one). motags has one rule for both. An interval is of the
+mean difference over the seeds, when the films of the catalogue are resampled.
+
+The settings in params.yaml were chosen on the training films of seed 42; the test films of other seeds are among these.
 
 What each method answers is kept under --out, so that a run that was stopped goes on, and the tables can be had
-again. The slow ones can be asked for on fewer seeds: `--methods bce,asymmetric,ours,setfit --seeds 42`; a method is
-compared on the seeds that it has.
+again (`--methods ''`). The slow ones can be asked for on fewer seeds; a table shows the methods that have all seeds
+of `--seeds`.
 """
 
 import argparse
+import hashlib
 import json
 import logging
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +31,23 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import ParameterGrid
 
+from motags.artifacts import replacing
 from motags.clusterer import ClustererParams
 from motags.corpus import Corpus, DatasetParams, fuse
 from motags.embedder import EmbedderParams, encode, pretrained
 from motags.films import read_catalogue
 from motags.local_models import LocalModelsParams
-from motags.metrics import Answer, EvaluateParams, Scorer, best_thresholds, decide, f1_per_tag, micro_f1
+from motags.metrics import (
+    Answer,
+    EvaluateParams,
+    Scorer,
+    best_thresholds,
+    decide,
+    f1_per_tag,
+    interval,
+    micro_f1,
+    resamples,
+)  # fmt: skip
 from motags.stage import PARAMS, read_params
 from motags.stratify import SplitParams, split
 from motags.tagger import TaggerParams
@@ -50,7 +66,9 @@ SHOWN = {
     "calibration_error": "ECE", "train_seconds": "training, s", "predict_seconds": "test films, s", "megabytes": "MB",
 }  # fmt: skip
 COMPARED = ["micro_f1_tuned", "macro_f1_tuned", "p_at_1", "p_at_3", "p_at_5", "ndcg_at_5", "psp_at_5"]
-NO_SHRINKAGE_AT_ALL = 1e12  # films: every tag follows the common threshold
+COMMON_ONLY = 1e12  # films of shrinkage: every tag follows the common threshold
+
+MICRO = "micro_f1_tuned"
 
 log = logging.getLogger("peers")
 
@@ -66,8 +84,15 @@ class Bench:
         frame, _ = fuse(films, read_synonyms(ROOT / "data/synonyms.csv"), self.params["dataset"])
         self.corpus = Corpus.from_frame(frame)
         self.descriptions = read_descriptions(ROOT / "data/descriptions.csv", self.corpus.tags)
-        self.out = out / self.corpus.digest
+        self.out = out / f"{self.corpus.digest}-{self._settings()}"
 
+    def _settings(self) -> str:
+        """Says whether answers kept are to the same question; the encoder stands in their names."""
+        sections = {name: params.model_dump() for name, params in sorted(self.params.items())}
+        sections["embedder"].pop("model")
+        return hashlib.sha256(json.dumps([sections, self.descriptions]).encode()).hexdigest()[:8]
+
+    @lru_cache(maxsize=16)  # noqa: B019, one bench a process
     def rows(self, seed: int) -> dict[str, np.ndarray]:
         """The rows of each part in the split of a seed."""
         part = split(self.corpus, self.params["split"], seed)
@@ -78,7 +103,7 @@ class Bench:
         path = self.out / f"{name}-{seed}.npz"
         if not path.exists():
             return None
-        with np.load(path) as kept:
+        with np.load(path, allow_pickle=False) as kept:
             arrays = {key: kept[key] for key in kept.files}
         plain = {key: arrays[key].item() for key in ("train_seconds", "predict_seconds", "model_bytes")}
         return Result(arrays["validation"], arrays["test"], **plain, thresholds=arrays.get("thresholds"))
@@ -89,7 +114,8 @@ class Bench:
         self.out.mkdir(parents=True, exist_ok=True)
         result = METHODS[method](self._case(rows, seed)) if method in METHODS else self._tuned_peer(method, rows, seed)
         kept = {key: value for key, value in result._asdict().items() if value is not None}
-        np.savez(self.out / f"{name}-{seed}.npz", **kept)
+        with replacing(self.out / f"{name}-{seed}.npz") as temporary, temporary.open("wb") as file:
+            np.savez(file, **kept)
 
     def _case(self, rows: dict[str, np.ndarray], seed: int) -> Case:
         train, validation, test = (self.corpus.part(rows[name]) for name in ("train", "validation", "test"))
@@ -121,16 +147,18 @@ class Bench:
         path = self.out / "frozen.npy"
         if not path.exists():
             embedder = self.params["embedder"]
-            np.save(path, encode(pretrained(embedder), self.corpus.texts, embedder))
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.save(file, encode(pretrained(embedder), self.corpus.texts, embedder))
         return np.load(path)
 
-    def answers(self, result: Result, Y_validation: np.ndarray) -> list[Answer]:
-        """A method's answer by each decision rule that it may choose from."""
-        if result.thresholds is not None:
-            return [Answer(result.validation, result.test, result.thresholds)]
-        rules = [NO_SHRINKAGE_AT_ALL, self.params["evaluate"].shrinkage]
-        thresholds = [best_thresholds(Y_validation, result.validation, shrinkage) for shrinkage in rules]
-        return [Answer(result.validation, result.test, own) for own in thresholds]
+    def answers(self, result: Result, Y_validation: np.ndarray) -> tuple[Answer, Answer]:
+        """A method's answer by the rule for micro-F1, and by the rule for macro-F1 and the rest."""
+        rules = [result.thresholds, result.thresholds]
+        if result.thresholds is None:
+            shrinkages = (COMMON_ONLY, self.params["evaluate"].shrinkage)
+            rules = [best_thresholds(Y_validation, result.validation, shrinkage) for shrinkage in shrinkages]
+        common, own = (Answer(result.validation, result.test, thresholds) for thresholds in rules)
+        return common, own
 
     def scorer(self, seed: int) -> Scorer:
         """Scores the test films of a seed; tags are head or tail by all films that methods may learn from."""
@@ -138,46 +166,43 @@ class Bench:
         both = np.concatenate([rows["train"], rows["validation"]])
         return Scorer(Y[both], Y[rows["validation"]], Y[rows["test"]], self.params["evaluate"])
 
-    def row(self, name: str, seed: int) -> dict[str, float] | None:
-        """All scores of a method on the test films of a seed; of F1 each the better rule's."""
-        if (result := self.answered(name, seed)) is None:
-            return None
-        scorer = self.scorer(seed)
-        rules = [scorer.scores(answer) for answer in self.answers(result, scorer.Y_validation)]
-        best = {key: max(rule[key] for rule in rules) for key in rules[0]}
+    def row(self, name: str, seed: int) -> dict[str, float]:
+        """All scores and costs of a method on the test films of a seed."""
+        result, scorer = self._given(name, seed), self.scorer(seed)
+        common, own = (scorer.scores(answer) for answer in self.answers(result, scorer.Y_validation))
         costs = {key: getattr(result, key) for key in ("train_seconds", "predict_seconds")}
-        return best | costs | {"megabytes": result.model_bytes / 1e6}
+        return own | {MICRO: common[MICRO]} | costs | {"megabytes": result.model_bytes / 1e6}
 
-    def difference(self, name: str, other: str, seed: int) -> dict[str, tuple[float, float]] | None:
-        """95 % intervals of how far `name` is ahead of `other`, at its better rule, on a seed's test films."""
-        mine, theirs = self.answered(name, seed), self.answered(other, seed)
-        if mine is None or theirs is None:
-            return None
-        scorer = self.scorer(seed)
-        (own,) = self.answers(mine, scorer.Y_validation)
-        rules = [scorer.difference(own, rule, seed) for rule in self.answers(theirs, scorer.Y_validation)]
-        return {key: min((one[key]["low"], one[key]["high"]) for one in rules) for key in COMPARED}
+    def resampled(self, name: str, seed: int, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Scores (r,) of a method on the test films of a seed, the corpus's films weighted by weights (r, films)."""
+        result, scorer = self._given(name, seed), self.scorer(seed)
+        own_weights = weights[:, self.rows(seed)["test"]]
+        common, own = (scorer.resampled(answer, own_weights) for answer in self.answers(result, scorer.Y_validation))
+        return own | {MICRO: common[MICRO]}
+
+    def _given(self, name: str, seed: int) -> Result:
+        result = self.answered(name, seed)
+        assert result is not None, (name, seed)  # noqa: S101, the tables ask for what is there
+        return result
 
 
 def mean_table(bench: Bench, names: list[str], seeds: list[int]) -> pd.DataFrame:
-    """Each method's scores, the mean over the seeds that it was asked on."""
-    table = {}
-    for name in names:
-        rows = [row for seed in seeds if (row := bench.row(name, seed))]
-        if rows:
-            mean = pd.DataFrame(rows).mean()
-            table[name] = {"seeds": len(rows)} | {title: mean[key] for key, title in SHOWN.items()}
-    return pd.DataFrame(table).T
+    """Each method's scores and costs, the mean over the seeds."""
+    means = {name: pd.DataFrame([bench.row(name, seed) for seed in seeds]).mean() for name in names}
+    return pd.DataFrame({name: {title: mean[key] for key, title in SHOWN.items()} for name, mean in means.items()}).T
 
 
 def interval_table(bench: Bench, name: str, others: list[str], seeds: list[int]) -> pd.DataFrame:
-    """By how much `name` is ahead: the 95 % intervals' mean ends over the seeds (not narrower for being many)."""
-    table = {}
+    """By how much `name` is ahead of each other method: 95 % intervals of the mean difference over the seeds."""
+    weights = resamples(len(bench.corpus.ids), bench.params["evaluate"].resamples, seeds[0])
+    drawn = {one: [bench.resampled(one, seed, weights) for seed in seeds] for one in [name, *others]}
+    table: dict[str, dict[str, str]] = {}
     for other in others:
-        found = [one for seed in seeds if (one := bench.difference(name, other, seed))]
-        if found:
-            ends = {key: np.mean([one[key] for one in found], axis=0) for key in COMPARED}
-            table[other] = {SHOWN[key]: f"{low:+.3f} … {high:+.3f}" for key, (low, high) in ends.items()}
+        table[other] = {}
+        for key in COMPARED:
+            ahead = [mine[key] - theirs[key] for mine, theirs in zip(drawn[name], drawn[other], strict=True)]
+            ends = interval(np.mean(ahead, axis=0))
+            table[other][SHOWN[key]] = f"{ends['low']:+.3f} … {ends['high']:+.3f}"
     return pd.DataFrame(table).T
 
 
@@ -206,13 +231,18 @@ def main() -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     bench = Bench(arguments.catalogue, arguments.out, arguments.encoder)
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    methods = [name for name in arguments.methods.split(",") if name]
+    known = METHODS if arguments.encoder else [*PEERS, *METHODS]
+    if unknown := [name for name in methods if name not in known]:
+        parser.error(f"--methods: {', '.join(unknown)} is none of {', '.join(known)}")
     suffix = f"@{Path(arguments.encoder).name}" if arguments.encoder else ""
     for seed in seeds:
-        for method in filter(None, arguments.methods.split(",")):
+        for method in methods:
             if bench.answered(method + suffix, seed) is None:
                 log.info("%s, seed %d", method + suffix, seed)
                 bench.ask(method + suffix, method, seed)
-    names = sorted({path.stem.rsplit("-", 1)[0] for path in bench.out.glob("*-*.npz")})
+    asked = sorted({path.stem.rsplit("-", 1)[0] for path in bench.out.glob("*-*.npz")})
+    names = [name for name in asked if all(bench.answered(name, seed) for seed in seeds)]
     print(markdown(mean_table(bench, names, seeds)), end="\n\n")
     for name in (name for name in names if name.startswith("motags")):
         print(f"{name} ahead of\n{markdown(interval_table(bench, name, [n for n in names if n != name], seeds))}\n")

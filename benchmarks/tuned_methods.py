@@ -16,7 +16,7 @@ from motags.clusterer import Clusterer, ClustererParams
 from motags.embedder import EmbedderParams, encode, layers_of, pretrained
 from motags.finetuning import finetune
 from motags.local_models import LocalModels, LocalModelsParams
-from motags.tag_encoder import Loss, TagEncoderParams, logits_of, lower_states, top_layers, tune
+from motags.tag_encoder import Loss, TagEncoderParams, logits_of, lower_states, mean_state, top_layers, tune
 from motags.tagger import Tagger, TaggerParams
 
 END_TO_END = {"epochs": 4, "batch_size": 32, "learning_rate": 1.0e-4, "head_learning_rate": 1.0e-3, "dropout": 0.1}
@@ -68,8 +68,7 @@ class PlainHead(nn.Module):
 
     def forward(self, states: Tensor, there: Tensor) -> Tensor:
         """Logits (b, t) of states (b, T, d) and which of them are there (b, T)."""
-        weight = there[..., None].to(states.dtype)
-        logits: Tensor = self.layers((states * weight).sum(1) / weight.sum(1))
+        logits: Tensor = self.layers(mean_state(states, there))
         return logits
 
 
@@ -90,11 +89,10 @@ def motags(case: Case) -> Result:
     trained = time.perf_counter()
     test = tagger.predict_proba(case.test)
     done = time.perf_counter()
-    validation = tagger.out_of_fold_[len(case.texts) :]
     with tempfile.TemporaryDirectory() as folder:
         tagger.save(Path(folder) / "tagger")
         size = sum(file.stat().st_size for file in Path(folder).rglob("*") if file.is_file())
-    return Result(validation, test, trained - started, done - trained, size, tagger.thresholds_)
+    return Result(np.empty((0, len(case.tags))), test, trained - started, done - trained, size, tagger.thresholds_)
 
 
 def end_to_end(case: Case, loss: Loss) -> Result:
@@ -103,16 +101,12 @@ def end_to_end(case: Case, loss: Loss) -> Result:
     encoder = pretrained(case.embedder)
     layers = len(layers_of(encoder))
     params = TagEncoderParams(trained_layers=layers, **END_TO_END)  # type: ignore[arg-type]
-    texts = case.texts + case.validation + case.test
-    states = lower_states(encoder, texts, case.embedder, layers)
-    part = [np.arange(len(case.texts)), np.arange(len(case.texts), len(texts))]
+    states = lower_states(encoder, case.texts, case.embedder, layers)
     torch.manual_seed(case.seed)
     head = PlainHead(states.values.shape[1], case.Y.shape[1], params.dropout)
-    model = tune(
-        top_layers(encoder, layers), head, states.part(part[0]), case.Y, params, case.embedder, case.seed, loss
-    )
+    model = tune(top_layers(encoder, layers), head, states, case.Y, params, case.embedder, case.seed, loss)
     trained = time.perf_counter()
-    logits = logits_of(model, states.part(part[1]), case.embedder)
+    logits = logits_of(model, lower_states(encoder, case.validation + case.test, case.embedder, layers), case.embedder)
     done = time.perf_counter()
     scores = 1 / (1 + np.exp(-logits))
     m = len(case.validation)

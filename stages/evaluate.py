@@ -1,4 +1,4 @@
-"""Score every method on the test films; thresholds come from the validation films."""
+"""Score every method on the test films; thresholds are the method's own or come from the validation films."""
 
 from pathlib import Path
 

@@ -23,7 +23,7 @@ def tagger(
     said = read_descriptions(descriptions, corpus.tags)
     fitted = Tagger(tagger, embedder, seed).fit(load(pretrained), known.texts, known.Y, corpus.tags, said)
     fitted.save(tagger_out)
-    scores = np.zeros(corpus.Y.shape, dtype=np.float32)
+    scores = np.full(corpus.Y.shape, np.nan, dtype=np.float32)
     scores[test] = fitted.predict_proba(corpus.part(test).texts)
     write_arrays(scores_out, {"motags": scores, "motags_thresholds": fitted.thresholds_}, corpus.digest)
 

@@ -61,7 +61,9 @@ def results(
         lines = [header, ["---"] + ["--:"] * len(COLUMNS), *rows]
         typer.echo("\n".join("| " + " | ".join(line) + " |" for line in lines))
         return
-    table = Table(title="Test films; F1 at threshold 0.5, and tuned on validation films", box=SIMPLE_HEAD, padding=0)
+    table = Table(
+        title="Test films; F1 at threshold 0.5, and at thresholds tuned on training films", box=SIMPLE_HEAD, padding=0
+    )
     table.add_column("method", no_wrap=True)
     for name in COLUMNS.values():
         table.add_column(name, justify="right", min_width=5)

@@ -1,6 +1,7 @@
 """The encoder: a pre-trained BERT, its pooling, where and how precisely it runs, and encoding."""
 
 import logging
+import os
 import sys
 import time
 from importlib.resources import files
@@ -139,6 +140,13 @@ def device_of(params: EmbedderParams) -> str:
     if not there[params.device]:
         raise MotagsError(f"embedder.device = {params.device!r} is not on this machine: `auto` takes what is there")
     return params.device
+
+
+def be_repeatable(params: EmbedderParams) -> None:
+    """Have a GPU train to the same numbers twice, where its kernels can."""
+    if device_of(params) == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def uses_bfloat16(params: EmbedderParams) -> bool:

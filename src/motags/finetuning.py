@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -22,7 +21,7 @@ from tqdm import tqdm
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from motags.artifacts import checked, is_first_process, sealing
-from motags.embedder import EmbedderParams, device_of, layers_of, uses_bfloat16
+from motags.embedder import EmbedderParams, be_repeatable, device_of, layers_of, uses_bfloat16
 from motags.errors import MotagsError
 from motags.triplets import triplet_loss
 
@@ -87,9 +86,7 @@ def forget(checkpoint: Path) -> None:
 
 
 def _accelerator(params: EmbedderParams) -> Accelerator:
-    if device_of(params) == "cuda":  # the same numbers twice, where the GPU's kernels can
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
+    be_repeatable(params)
     # a BERT's own pooler takes no part in the mean of its layers
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     precision = "bf16" if uses_bfloat16(params) else "no"

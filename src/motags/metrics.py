@@ -164,11 +164,13 @@ class Scorer:
 
     def difference(self, answer: Answer, other: Answer, seed: int) -> dict[str, dict[str, float]]:
         """95 % intervals of the difference of two methods, by resampling the test films in pairs."""
-        n = len(self.Y_test)
-        draws = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=self.params.resamples)
-        weights = draws.astype(np.float64)  # (resamples, n)
-        ours, theirs = (_combine(self._parts(each), weights) for each in (answer, other))
-        return {name: _interval(ours[name] - theirs[name]) for name in ours}
+        weights = resamples(len(self.Y_test), self.params.resamples, seed)
+        ours, theirs = (self.resampled(each, weights) for each in (answer, other))
+        return {name: interval(ours[name] - theirs[name]) for name in ours}
+
+    def resampled(self, answer: Answer, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """The metrics of one method, (r,) each, with the n test films weighted by each row of weights (r, n)."""
+        return _combine(self._parts(answer), weights)
 
     def _parts(self, answer: Answer) -> dict[str, np.ndarray]:
         parts = ranking(self.Y_test, answer.test, self.inverse_propensity)
@@ -191,7 +193,13 @@ def _combine(parts: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.
     return scores
 
 
-def _interval(differences: np.ndarray) -> dict[str, float]:
+def resamples(n: int, times: int, seed: int) -> np.ndarray:
+    """How often each of n films is drawn, with replacement, (times, n) float64."""
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=times).astype(np.float64)
+
+
+def interval(differences: np.ndarray) -> dict[str, float]:
+    """The 95 % interval of bootstrapped differences (r,)."""
     low, high = np.quantile(differences, [0.025, 0.975])
     return {"low": float(low), "high": float(high)}
 

@@ -1,6 +1,5 @@
 """Ranker: one small model that weighs the evidence for every (film, tag) pair, the same for all tags; and the rule."""
 
-import logging
 import math
 from typing import Annotated, Any, cast
 
@@ -13,8 +12,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 CLIP = 8.0  # standard deviations: further out, evidence says no more
 WARMUP_STEPS = 20
 ROWS = 256  # films of one forward pass
-
-log = logging.getLogger(__name__)
 
 
 class RankerParams(BaseModel):
@@ -39,7 +36,7 @@ class Ranker(nn.Module):
     `prior_films` films hold back.
 
     Attributes (buffers, so that they are saved with the weights):
-        mean, deviation: (w,) of each witness over all pairs; tag_mean, tag_deviation: (w, t) a tag.
+        mean, deviation: (w, 1) of each witness over all pairs; tag_mean, tag_deviation: (w, t) a tag.
         prior: (t,), log odds of each tag among the training films, standardised.
     """
 

@@ -1,7 +1,6 @@
 """The encoder tuned on the tags themselves: each tag looks in a text for the words that speak for it."""
 
 import copy
-import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
-from motags.embedder import EmbedderParams, device_of, layers_of, uses_bfloat16
+from motags.embedder import EmbedderParams, be_repeatable, device_of, layers_of, uses_bfloat16
 from motags.errors import MotagsError
 from motags.progress import Progress
 
@@ -25,8 +24,6 @@ MAX_GRADIENT_NORM = 1.0
 BUCKET = 50  # batches among which films of like length are put together
 
 Loss = Callable[..., Tensor]
-
-log = logging.getLogger(__name__)
 
 
 class TagEncoderParams(BaseModel):
@@ -91,7 +88,7 @@ class TagAttention(nn.Module):
 
     def forward(self, states: Tensor, there: Tensor) -> Tensor:
         """Logits (b, t) of states (b, T, d), and which of them are there (b, T)."""
-        whole = normalize(_mean(states, there), dim=-1)  # (b, d)
+        whole = normalize(mean_state(states, there), dim=-1)  # (b, d)
         words = normalize(states, dim=-1)  # (b, T, d)
         absent = there[..., None] == 0
         attention = (self.sharpness * words @ self.query.T).masked_fill(absent, -torch.inf).softmax(1)  # (b, T, t)
@@ -142,23 +139,33 @@ def top_layers(encoder: SentenceTransformer, trained_layers: int) -> nn.Module:
     parent, _, name = path.rpartition(".")
     top = copy.deepcopy(transformer)
     setattr(top.get_submodule(parent), name, top.get_submodule(path)[-trained_layers:])
+    if not _is_the_top(top, transformer, trained_layers):
+        raise MotagsError(f"embedder.model is a {type(top).__name__}: tagger needs one that is built like BERT")
+    top.requires_grad_(False).get_submodule(path).requires_grad_(True)
+    return cast("nn.Module", top)
+
+
+def _is_the_top(top: Any, transformer: Any, trained_layers: int) -> bool:
+    """Put `Given` below the top layers, and see whether they do alone what they do in the whole transformer."""
+    tokens = torch.tensor([[5, 6, 7]], device=next(transformer.parameters()).device)
+    there = torch.ones_like(tokens)
     try:
         top.get_submodule("embeddings")
         top.embeddings = Given()
-        states = torch.zeros(1, 2, top.config.hidden_size)
-        top(inputs_embeds=states, attention_mask=torch.ones(1, 2, dtype=torch.long))
-    except (AttributeError, TypeError, RuntimeError) as error:
-        raise MotagsError(
-            f"embedder.model is a {type(top).__name__}: tagger needs one that is built like BERT"
-        ) from error
-    top.requires_grad_(False).get_submodule(path).requires_grad_(True)
-    return cast("nn.Module", top)
+        with torch.inference_mode():
+            of_whole = transformer.eval()(input_ids=tokens, attention_mask=there, output_hidden_states=True)
+            below = of_whole.hidden_states[-1 - trained_layers]
+            alone = top.eval()(inputs_embeds=below, attention_mask=there).last_hidden_state
+    except (AttributeError, TypeError, RuntimeError):
+        return False
+    return bool(torch.allclose(alone, of_whole.last_hidden_state, atol=1e-4))
 
 
 def whole(encoder: SentenceTransformer, tuned: TagEncoder) -> TagEncoder:
     """The encoder with the top layers of `tuned` in the place of its own, and the head of `tuned`."""
     path = _layers_path(encoder)
     transformer = copy.deepcopy(transformer_of(encoder))
+    transformer.config.output_hidden_states = False
     layers, trained = (cast("nn.ModuleList", of.get_submodule(path)) for of in (transformer, tuned.transformer))
     for place, layer in enumerate(trained, start=len(layers) - len(trained)):
         layers[place] = layer
@@ -205,13 +212,13 @@ def tag_vectors(encoder: SentenceTransformer, said: list[str], params: EmbedderP
             batch = {"input_ids": tokens[first : first + params.encode_batch_size]}
             padded = encoder.tokenizer.pad(batch, return_tensors="pt").to(device)
             states = transformer(**padded).last_hidden_state
-            vectors[first : first + len(states)] = normalize(_mean(states, padded["attention_mask"])).cpu().numpy()
+            vectors[first : first + len(states)] = normalize(mean_state(states, padded["attention_mask"])).cpu().numpy()
     if len(said) > 1:
         vectors = vectors - vectors.mean(0)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
-def _mean(states: Tensor, there: Tensor) -> Tensor:
+def mean_state(states: Tensor, there: Tensor) -> Tensor:
     """The mean of (b, T, d) over the tokens that are there (b, T)."""
     weight = there[..., None].to(states.dtype)
     return (states * weight).sum(1) / weight.sum(1)
@@ -231,6 +238,7 @@ def tune(
     Raises:
         MotagsError: the loss is not finite.
     """
+    be_repeatable(embedder)
     torch.manual_seed(seed)
     device, bfloat16 = device_of(embedder), uses_bfloat16(embedder)
     model = TagEncoder(copy.deepcopy(top), head).to(device)

@@ -140,7 +140,7 @@ class Tagger:
         self.thresholds_ = ranker.thresholds_of(self.out_of_fold_, params.macro).astype(np.float32)
 
     def predict_proba(self, texts: list[str]) -> np.ndarray:
-        """Calibrated scores (n, t) float32, whatever the texts' order and company."""
+        """Calibrated scores (n, t) float32; up to rounding they don't depend on the texts' order and company."""
         chunks = [texts[first : first + CHUNK] for first in range(0, len(texts), CHUNK)]
         scores = [self._score(chunk) for chunk in chunks]
         return np.concatenate(scores) if scores else np.empty((0, len(self.tags_)), dtype=np.float32)
@@ -195,7 +195,11 @@ class Tagger:
             json.loads((checked(folder) / f"{name}.json").read_text(encoding="utf-8"))
             for name in ("tagger", "vocabulary")
         )
-        tagger = cls(TaggerParams(**about["params"]), EmbedderParams(**about["embedder"]), about["random_state"])
+        tagger = cls(
+            TaggerParams(**about["params"]),
+            EmbedderParams(**(about["embedder"] | {"device": "auto"})),
+            about["random_state"],
+        )
         tagger.tags_, tagger.descriptions_ = about["tags"], about["descriptions"]
         tagger.thresholds_ = np.array(about["thresholds"], dtype=np.float32)
         tagger.tokenizer_ = AutoTokenizer.from_pretrained(folder / "encoder")
