@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.special import expit
 from sklearn.cluster import KMeans
 from sklearn.metrics import average_precision_score
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -113,7 +114,7 @@ class Study:
 def row(name: str, Y: np.ndarray, S: np.ndarray, thresholds: np.ndarray | None = None) -> str:
     """A line of the table; logits are as good as scores, but for the calibration error."""
     if S.min() < 0:
-        S = 1 / (1 + np.exp(-S))
+        S = expit(S)
     P = (best_thresholds(Y, S, COMMON_ONLY) if thresholds is None else thresholds) <= S
     borne = Y.any(0)
     top = np.argsort(-S, axis=1)[:, :3]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.special import expit
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
@@ -108,7 +109,7 @@ def end_to_end(case: Case, loss: Loss) -> Result:
     trained = time.perf_counter()
     logits = logits_of(model, lower_states(encoder, case.validation + case.test, case.embedder, layers), case.embedder)
     done = time.perf_counter()
-    scores = 1 / (1 + np.exp(-logits))
+    scores = expit(logits)
     m = len(case.validation)
     size = sum(weight.nbytes for weight in encoder.parameters()) + sum(weight.nbytes for weight in head.parameters())
     return Result(scores[:m], scores[m:], trained - started, done - trained, size)
