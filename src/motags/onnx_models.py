@@ -66,10 +66,8 @@ def _session(graph: Path) -> InferenceSession:
     options.log_severity_level = 3
     try:
         return InferenceSession(graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOWER)
-    except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile, NotImplemented) as error:
-        raise MotagsError(
-            f"{graph} is no graph that can be run: {str(error).splitlines()[0]}; fetch it again"
-        ) from error
+    except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+        raise MotagsError(f"{graph} can't be run: {str(error).splitlines()[0]}; fetch the model again") from error
 
 
 def cores() -> int:
