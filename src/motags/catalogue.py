@@ -139,7 +139,7 @@ def _csv_rows(file: Any) -> Iterator[Row]:
     if len(set(names)) < len(names):
         raise csv.Error(f"its header names {_twice(names)!r} twice")
     for row in reader:
-        cells = row.pop(None, None)  # type: ignore[call-overload]
+        cells = row.pop(None, None)
         yield reader.line_num, Unreadable("more cells than the header names") if cells else row
 
 

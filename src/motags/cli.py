@@ -15,15 +15,9 @@ from motags.tag_command import tag
 EXTRAS = {  # packages that the base installation lacks, and the extra that brings them
     "pyarrow": "parquet",
     "ray": "ray",
-    "fastapi": "review",
-    "jinja2": "review",
-    "uvicorn": "review",
-    "pandas": "train",
-    "pydantic": "train",
-    "rich": "train",
-    "scipy": "train",
-    "sklearn": "train",
-    "torch": "train",
+    **dict.fromkeys(["fastapi", "jinja2", "uvicorn"], "review"),
+    **dict.fromkeys(["filelock", "pandas", "pydantic", "requests", "rich", "ruamel", "scipy", "sklearn"], "train"),
+    **dict.fromkeys(["sentence_transformers", "torch", "transformers"], "train"),
 }
 COLUMNS = {
     "micro_f1": "micro F1",

@@ -22,19 +22,13 @@ ORDERS = click.Choice(["synopsis_first", "plot_first", "both"])
 FORMS = click.Choice(["int8", "float32", "torch"])
 
 
-class ShardType(click.ParamType["Shard"]):
-    """`i/n`: part i of n."""
+def _shard(ctx: click.Context, param: click.Parameter, value: str) -> "Shard":
+    from motags.tagging import Shard  # noqa: PLC0415
 
-    name = "i/n"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> "Shard":
-        """Read `i/n`."""
-        from motags.tagging import Shard  # noqa: PLC0415
-
-        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", str(value), re.ASCII)
-        if not found or not 1 <= int(found[1]) <= int(found[2]):
-            self.fail(f"{value!r} is no part such as 1/4, the first of four", param, ctx)
-        return Shard(int(found[1]), int(found[2]))
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", value, re.ASCII)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise click.BadParameter(f"{value!r} is no part such as 1/4, the first of four", ctx, param)
+    return Shard(int(found[1]), int(found[2]))
 
 
 @click.command(no_args_is_help=True)
@@ -50,7 +44,9 @@ class ShardType(click.ParamType["Shard"]):
 @click.option("--form", type=FORMS, default="int8", help="Of the model: int8 is fastest, torch takes a GPU.")
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0: all processors (with ray, one a worker).")
 @click.option("--chunk", type=click.IntRange(1, 65536), default=256, help="Films tagged and kept at a time.")
-@click.option("--shard", type=ShardType(), default="1/1", help="Tag part i of n only; together they are all films.")
+@click.option(
+    "--shard", metavar="I/N", callback=_shard, default="1/1", help="Tag part i of n only; together they are all films."
+)
 @click.option("--max-set-aside", type=click.FloatRange(0, 1), default=0.05, help="Share of rows that may be unusable.")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine, or a Ray cluster.")
 def tag(
