@@ -52,6 +52,14 @@ def workers() -> list[int]:
     return found
 
 
+def test_without_a_cluster_one_is_made_for_the_time(tmp_path: Path, tagger_folder: Path) -> None:
+    films = put(tmp_path / "films.jsonl", as_jsonl(FILMS))
+    call = ["tag", str(films), "--model", str(tagger_folder), "--chunk", "7"]
+    done = motags(*call, "--engine", "ray")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == motags(*call).stdout
+
+
 def test_a_worker_that_is_killed_costs_no_film_and_doubles_none(
     tmp_path: Path, films: Path, tagger_folder: Path, cluster: str
 ) -> None:
@@ -101,11 +109,3 @@ def test_a_cluster_that_can_not_be_used_is_one_line(films: Path, tagger_folder: 
         done = motags(*call, *more, **variables)
         assert done.returncode == 1
         assert says in done.stderr.splitlines()[-1]
-
-
-def test_without_a_cluster_one_is_made_for_the_time(tmp_path: Path, tagger_folder: Path) -> None:
-    films = put(tmp_path / "films.jsonl", as_jsonl(FILMS))
-    call = ["tag", str(films), "--model", str(tagger_folder), "--chunk", "7"]
-    done = motags(*call, "--engine", "ray")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == motags(*call).stdout

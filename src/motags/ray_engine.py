@@ -5,6 +5,7 @@ Every machine of the cluster needs `motags[ray]` and the model's folder under th
 
 import logging
 import os
+import socket
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 TRIES = 5  # of a chunk whose worker died
+PATIENCE = 10.0  # seconds for a cluster to answer
 AHEAD = 3  # chunks a worker that are under way or wait to be written: bounds memory
 
 
@@ -67,17 +69,26 @@ def on_cluster(model: Model, choice: Choice) -> Iterator[Engine]:
         MotagsError: the cluster can't be reached, or has no room for a worker.
     """
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    _refuse_if_silent(os.environ.get("RAY_ADDRESS", ""))
     try:
         try:
             ray.init(address="auto", **quiet)
         except ConnectionError:
-            if address := os.environ.get("RAY_ADDRESS"):
-                raise MotagsError(f"no Ray cluster answers at RAY_ADDRESS = {address}") from None
             ray.init(include_dashboard=False, **quiet)
         workers = _workers(model)
         yield lambda chunks: _answered(workers, chunks, choice)
     finally:
         ray.shutdown()
+
+
+def _refuse_if_silent(address: str) -> None:
+    """Raise MotagsError where nothing answers at `host:port`: Ray itself would ask for five minutes, then kill us."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if colon:
+            socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    except (OSError, ValueError):
+        raise MotagsError(f"no Ray cluster answers at RAY_ADDRESS = {address}") from None
 
 
 def _workers(model: Model) -> list[Any]:
