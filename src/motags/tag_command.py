@@ -66,22 +66,17 @@ def tag(
              motags tag films.jsonl --format table | less
              zcat films.jsonl.gz | motags tag - --top 3 > tagged.jsonl
     """
+    _refuse_contradictions(top, threshold, min_tags, all_scores)
+    if output == Path("-") and kind == "parquet":
+        raise click.UsageError("parquet goes into a file: name it by --output")
     from motags import answer_files, tag_run  # noqa: PLC0415
     from motags.tagger import Tagger  # noqa: PLC0415
     from motags.tagging import Choice, Job, Reading  # noqa: PLC0415
 
     logging.basicConfig(format="motags: %(message)s")
     logging.getLogger("motags").setLevel(logging.INFO)
-    if all_scores and (threshold is not None or min_tags):
-        raise click.UsageError("--all-scores gives every tag: leave --threshold and --min-tags out")
-    if top is not None and top < min_tags:
-        raise click.UsageError(f"--top {top} is less than --min-tags {min_tags}")
-    if threshold is not None and math.isnan(threshold):
-        raise click.UsageError("--threshold is no number")
     source, to = (None if path == Path("-") else path for path in (file, output))
     kind = kind or (answer_files.kind_of(to) if to else "jsonl")
-    if to is None and kind == "parquet":
-        raise click.UsageError("parquet goes into a file: name it by --output")
     if source and to and to.exists() and to.samefile(source):
         raise MotagsError(f"{to} is the catalogue itself: name another output")
     job = Job(source, Reading(order), shard, chunk, max_set_aside)
@@ -93,6 +88,15 @@ def tag(
         else:
             count = tag_run.tag_to_stream(job, run, sys.stdout.buffer, kind)
     click.echo(_summary(count, to), err=True)
+
+
+def _refuse_contradictions(top: int | None, threshold: float | None, min_tags: int, all_scores: bool) -> None:
+    if all_scores and (threshold is not None or min_tags):
+        raise click.UsageError("--all-scores gives every tag: leave --threshold and --min-tags out")
+    if top is not None and top < min_tags:
+        raise click.UsageError(f"--top {top} is less than --min-tags {min_tags}")
+    if threshold is not None and math.isnan(threshold):
+        raise click.UsageError("--threshold is no number")
 
 
 def _engine(
