@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from motags.artifacts import read_parquet, write_parquet
 from motags.catalogue import words_of
 from motags.corpus import Corpus, DatasetParams, fuse, long_tail, statistics, text_keys
 from motags.errors import MotagsError
 from motags.films import Film, Tag
+from motags.tables import read_parquet, write_parquet
 
 GENRES = ["Drama", "Family", "Science Fiction"]
 TEXT = "four words of text"
