@@ -77,6 +77,8 @@ def tag(
     logging.getLogger("motags").setLevel(logging.INFO)
     source, to = (None if path == Path("-") else path for path in (file, output))
     kind = kind or (answer_files.kind_of(to) if to else "jsonl")
+    if source and not source.is_file():
+        raise MotagsError(f"{source} is missing, or no file")
     if source and to and to.exists() and to.samefile(source):
         raise MotagsError(f"{to} is the catalogue itself: name another output")
     job = Job(source, Reading(order), shard, chunk, max_set_aside)

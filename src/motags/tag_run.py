@@ -21,6 +21,7 @@ try:
 except ImportError:  # Windows: there nothing keeps two processes from one output
     fcntl = None  # type: ignore[assignment]
 
+JOURNAL = "journal.json"
 BLOCK = 1024  # answers that are turned into another format at a time
 
 
@@ -81,7 +82,11 @@ def _beside(output: Path, made_from: Mapping[str, Any]) -> Iterator["Partial"]:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             _hold(lock, output)
-            yield Partial(folder, made_from)
+            try:
+                yield Partial(folder, made_from)
+            finally:
+                if not (folder / JOURNAL).exists():  # nothing to go on with
+                    shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise MotagsError(f"{error.filename or folder} can't be written: {error.strerror or error}") from error
 
@@ -105,7 +110,7 @@ class Partial:
 
     def __init__(self, folder: Path, made_from: Mapping[str, Any]) -> None:
         self._folder, self._made_from = folder, dict(made_from)
-        self._journal = folder / "journal.json"
+        self._journal = folder / JOURNAL
         self._paths = {name: folder / f"{name}.jsonl" for name in ("answers", "set_aside")}
         self.count, self._sizes = self._kept()
         for name, path in self._paths.items():
@@ -158,7 +163,7 @@ class Partial:
         return Aside(**json.loads(line)) if line else None
 
     def finish(self, output: Path, kind: str) -> None:
-        """Write the output whole, and the rows set aside beside it if there are any; then remove the folder."""
+        """Write the output whole, and the rows set aside beside it if there are any; then the folder has served."""
         made = self._folder / "output"
         with made.open("wb") as file:
             if output.suffix == ".gz":
@@ -174,8 +179,7 @@ class Partial:
             made.replace(aside)
         else:
             aside.unlink(missing_ok=True)
-        self._journal.unlink(missing_ok=True)  # first: without it nothing of the folder counts
-        shutil.rmtree(self._folder)
+        self._journal.unlink(missing_ok=True)  # without it nothing of the folder counts
 
     def _blocks(self) -> Iterator[list[Answer]]:
         block: list[Answer] = []
