@@ -119,6 +119,7 @@ def test_other_mistakes_of_tag_are_one_line(tmp_path: Path) -> None:
     for words, says in (
         ([str(films), "--output", str(films)], "is the catalogue itself: name another output"),
         ([str(films), "--output", str(tmp_path / "out.txt")], "ends in no .jsonl, .csv or .parquet"),
+        ([str(films), "--output", str(tmp_path), "--format", "csv"], "is a folder: name a file"),
         ([str(films), "--model", str(tmp_path / "none")], f"{tmp_path / 'none'} is "),
     ):
         done = motags("tag", *words)
@@ -146,6 +147,7 @@ def test_an_extra_that_is_missing_is_named(tmp_path: Path, tagger_folder: Path) 
         assert f"pip install 'motags[{extra}]'" in done.stderr
         assert f"needs {package}" in done.stderr
         assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out.parquet.partial").exists()
     assert without(HEAVY, "results", "--markdown", metrics).returncode == 0
 
 

@@ -5,6 +5,7 @@ Every machine of the cluster needs `motags[ray]` and the model's folder under th
 
 import logging
 import os
+import platform
 import socket
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ class Worker:
             self._tagger = Tagger.load(self._model.folder, form=self._model.form, threads=self._model.threads)
         if self._tagger.version_ != self._model.version:
             raise MotagsError(
-                f"{self._model.folder} on {os.uname().nodename} is version {self._tagger.version_}, "
+                f"{self._model.folder} on {platform.node()} is version {self._tagger.version_}, "
                 f"not {self._model.version}: give all machines the same model"
             )
         return answers(self._tagger, films, choice)

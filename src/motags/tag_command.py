@@ -5,6 +5,7 @@ import math
 import re
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,10 @@ def tag(
         raise MotagsError(f"{source} is missing, or no file")
     if source and to and to.exists() and to.samefile(source):
         raise MotagsError(f"{to} is the catalogue itself: name another output")
+    if to and to.is_dir():
+        raise MotagsError(f"{to} is a folder: name a file")
+    if kind == "parquet":
+        import_module("pyarrow")  # now, not when all is tagged
     job = Job(source, Reading(order), shard, chunk, max_set_aside)
     choice = Choice(top, 0.0 if all_scores else threshold, min_tags)
     tagger = Tagger.load(model, form=form, threads=threads)
