@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -11,9 +10,9 @@ from typing import IO, Any
 from motags.artifacts import neutral
 from motags.errors import MotagsError
 from motags.tagging import Answer
+from motags.terminal import aligned, widths_of
 
 KINDS = ("jsonl", "csv", "parquet", "table")
-WIDEST = 40  # columns of an id or a title in a table
 
 Blocks = Iterable[list[Answer]]
 
@@ -60,35 +59,18 @@ def _csv(blocks: Blocks) -> Iterator[str]:
 
 
 def _table(blocks: Blocks) -> Iterator[str]:
-    """Columns as wide as the first block needs; a control character of a catalogue never reaches the terminal."""
+    """Columns as wide as the first block needs."""
     widths: list[int] = []
     for block in blocks:
-        cells = [[_shown(answer["id"]), _shown(answer["title"] or ""), _scored(answer)] for answer in block]
+        rows = [[answer["id"], answer["title"] or "", _scored(answer)] for answer in block]
         if not widths:
-            cells = [["id", "title", "tags"], *cells]
-            widths = [min(max(_width(row[j]) for row in cells), WIDEST) for j in range(2)]
-        yield "".join("  ".join([*map(_fitted, row, widths), row[2]]).rstrip() + "\n" for row in cells)
+            rows = [["id", "title", "tags"], *rows]
+            widths = widths_of(rows)
+        yield aligned(rows, widths)
 
 
 def _scored(answer: Answer) -> str:
-    return ", ".join(f"{_shown(tag['tag'])} {tag['score']:.2f}" for tag in answer["tags"])
-
-
-def _shown(text: str) -> str:
-    return "".join(" " if unicodedata.category(letter) in {"Cc", "Cf"} else letter for letter in text)
-
-
-def _width(text: str) -> int:
-    wide = sum(unicodedata.east_asian_width(letter) in {"W", "F"} for letter in text)
-    return len(text) + wide - sum(map(bool, map(unicodedata.combining, text)))
-
-
-def _fitted(text: str, width: int) -> str:
-    if _width(text) > width:
-        while _width(text) > width - 1:
-            text = text[:-1]
-        text += "…"
-    return text + " " * (width - _width(text))
+    return ", ".join(f"{tag['tag']} {tag['score']:.2f}" for tag in answer["tags"])
 
 
 def _write_parquet(blocks: Blocks, file: IO[bytes]) -> None:

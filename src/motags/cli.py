@@ -10,6 +10,8 @@ from typing import Any, NoReturn
 import click
 
 from motags.errors import MotagsError
+from motags.model_commands import audit, explain, suggest
+from motags.review_commands import review, review_export, review_import
 from motags.tag_command import tag
 
 EXTRAS = {  # packages that the base installation lacks, and the extra that brings them
@@ -84,7 +86,8 @@ def app() -> None:
     """
 
 
-app.add_command(tag)
+for command in (tag, explain, suggest, audit, review, review_export, review_import):
+    app.add_command(command)
 
 
 @app.command()

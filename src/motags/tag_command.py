@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path, allow_dash=True)
 KINDS = click.Choice(["jsonl", "csv", "parquet", "table"])
-ORDERS = click.Choice(["synopsis_first", "plot_first", "both"])
+ORDERS = click.Choice(["plot_first", "synopsis_first", "both"])
 FORMS = click.Choice(["int8", "float32", "torch"])
 
 
@@ -37,7 +37,7 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str) -> "Shard":
 @click.option("--model", type=click.Path(path_type=Path), default="models/tagger", help="Folder of the model.")
 @click.option("--output", type=PATH, default="-", help="File to write; - is standard output.")
 @click.option("--format", "kind", type=KINDS, help="Of the output.  [default: as its name says, or jsonl]")
-@click.option("--text", "order", type=ORDERS, default="synopsis_first", help="Read where there is no column `text`.")
+@click.option("--text", "order", type=ORDERS, default="plot_first", help="Read where there is no column `text`.")
 @click.option("--top", type=click.IntRange(min=1), help="Tags of a film at most.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Least score of a tag.  [default: each tag's own]")
 @click.option("--min-tags", type=click.IntRange(min=0), default=0, help="Tags of a film at least: the best.")

@@ -56,7 +56,7 @@ Engine = Callable[[Iterator[Chunk]], Iterator[tuple[Chunk, list[Answer]]]]
 class Reading:
     """Which text of a film is read: the column `text` if it has one, else as `dataset` in params.yaml says."""
 
-    order: Order = "synopsis_first"
+    order: Order = "plot_first"
     min_plot_words: int = 60
     max_words: int = 400
 
