@@ -99,7 +99,9 @@ def test_a_run_that_goes_on_ends_as_one_that_was_not_stopped(
         try:
             tag_to_file(job, stopping(engine, after), made[1], kind, source)
         except PowerCutError:
-            with (folder / "b" / f"out.{kind}.partial/answers.jsonl").open("ab") as file:
+            partial = folder / "b" / f"out.{kind}.partial"
+            partial.mkdir(exist_ok=True)  # it is gone where nothing was done
+            with (partial / "answers.jsonl").open("ab") as file:
                 file.write(torn)  # of a chunk that the journal does not count
     tag_to_file(Job(films, chunk=chunks[-1], max_set_aside=1.0), engine, made[1], kind, source)
     assert files(folder / "a") == files(folder / "b")
@@ -128,8 +130,9 @@ def test_kills_at_many_points_lose_and_double_nothing(
     (tmp_path / "killed").mkdir()
     output = tmp_path / "killed/out.jsonl"
     command = call(tagger_folder, films, output)
-    for after in (0, 1, 9, 24, 40, 58):
-        assert stop(command, output, after, signal.SIGKILL).returncode in {-signal.SIGKILL, 0}
+    codes = [stop(command, output, after, signal.SIGKILL).returncode for after in (0, 1, 9, 24, 40, 58)]
+    assert set(codes) <= {-signal.SIGKILL, 0}  # it may be done before it is killed
+    assert codes.count(-signal.SIGKILL) >= 3
     assert motags(*command).returncode == 0
     assert files(tmp_path / "killed") == whole
 
