@@ -136,12 +136,13 @@ def _rounded(value: Any) -> Any:
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write plot data, floats to 4 decimals; a text that a spreadsheet would run gets an apostrophe before it."""
     texts = frame.select_dtypes(["object", "string"])
-    safe = frame.assign(**{str(name): column.map(_neutral) for name, column in texts.items()})
+    safe = frame.assign(**{str(name): column.map(neutral) for name, column in texts.items()})
     with replacing(path) as temporary:
         safe.to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")
 
 
-def _neutral(value: object) -> object:
+def neutral(value: object) -> object:
+    """A text that a spreadsheet would run as a formula with an apostrophe before it; anything else as it is."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
