@@ -1,5 +1,6 @@
 """The page as a program that answers requests."""
 
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,6 +13,8 @@ from motags.web.pages import Files
 from motags.web.review import NamelessError, Review
 from motags.web.scoring import Scorer
 from motags.web.store import Store
+
+Routes = dict[str, Callable[..., Any]]
 
 MOST_BYTES = 2**16  # of a body
 NOT_THE_FORM = "the request is not of the form that this address takes"
@@ -29,14 +32,17 @@ def make_app(
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, max_body_size=MOST_BYTES)
     review = Review(store, scorer, reviewer, f"motags_reviewer_{port}")
-    for path, shows in {"/": review.queue, "/film": review.film, "/reviewer": review.ask_name}.items():
-        app.get(path, response_model=None)(shows)
-    for path, answers in {"/why": review.why, "/tags": review.tags}.items():
-        app.get(path)(answers)
-    for path, keeps in {"/decide": review.decide, "/leave": review.leave, "/undo": review.undo}.items():
-        app.post(path)(keeps)
-    app.post("/reviewer", response_model=None)(review.take_name)
-    app.get("/export/{name}", response_model=None)(review.download)
+    shows: Routes = {"/": review.queue, "/film": review.film, "/export/{name}": review.download}
+    answers: Routes = {"/why": review.why, "/tags": review.tags}
+    keeps: Routes = {"/decide": review.decide, "/leave": review.leave, "/undo": review.undo}
+    for path, show in shows.items():
+        app.add_api_route(path, show, response_model=None)
+    for path, answer in answers.items():
+        app.add_api_route(path, answer)
+    for path, keep in keeps.items():
+        app.add_api_route(path, keep, methods=["POST"])
+    app.add_api_route("/reviewer", review.ask_name, response_model=None)
+    app.add_api_route("/reviewer", review.take_name, methods=["POST"], response_model=None)
     app.mount("/static", Files())
     app.add_exception_handler(RequestValidationError, _not_the_form)
     app.add_exception_handler(AnyHTTPException, _refused)

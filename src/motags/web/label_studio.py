@@ -12,7 +12,7 @@ from motags.artifacts import replacing
 from motags.errors import MotagsError
 from motags.web.exports import Counts, opened, write
 from motags.web.history import Decision, reviewer_name, tag_name
-from motags.web.store import Store
+from motags.web.store import Row, Store
 
 FORM = "it is not of the form that Label Studio exports as JSON"
 CONFIG = """<View>
@@ -110,13 +110,13 @@ def _exported(source: Path) -> list[Any]:
 
 def _take(store: Store, task: Any, back: TakenBack) -> None:
     film = str(task["data"]["film"])
-    if not store.film(film):
+    if not (row := store.film(film)):
         raise MotagsError(f"the catalogue has no film {film!r}")
     for annotation in task["annotations"]:
         if annotation.get("was_cancelled"):
             continue
         chosen = {tag_name(tag) for tag in _choices(annotation["result"])}
-        decisions = _decisions(store, film, chosen)
+        decisions = _decisions(store.rows(row), chosen)
         reviewer = _reviewer(annotation.get("completed_by"))
         version = str((task.get("predictions") or [{}])[0].get("model_version") or "")
         kept = store.history.keep(_act(film, annotation, chosen), reviewer, film, decisions, version)
@@ -129,8 +129,7 @@ def _choices(result: list[Any]) -> Iterator[str]:
             yield from part["value"]["choices"]
 
 
-def _decisions(store: Store, film: str, chosen: set[str]) -> list[Decision]:
-    rows = store.rows(store.film(film))
+def _decisions(rows: list[Row], chosen: set[str]) -> list[Decision]:
     offered = {row.tag for row in rows}
     decided = {row.tag for row in rows if row.likely or row.verdicts}
     yes: list[Decision] = [("accept" if tag in offered else "add", tag) for tag in sorted(chosen)]

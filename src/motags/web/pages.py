@@ -26,13 +26,13 @@ class Pages:
         self._templates.globals["static"] = _address
         self._templates.globals["level"] = level
 
-    def part(self, name: str, **values: object) -> str:
+    def part(self, template: str, /, **values: object) -> str:
         """A piece of a page."""
-        return self._templates.get_template(f"{name}.html").render(values)
+        return self._templates.get_template(f"{template}.html").render(values)
 
-    def page(self, name: str, status: int = 200, **values: object) -> Response:
+    def page(self, template: str, status: int = 200, /, **values: object) -> Response:
         """A whole page."""
-        return HTMLResponse(self.part(name, **values), status)
+        return HTMLResponse(self.part(template, **values), status)
 
 
 class Files(StaticFiles):

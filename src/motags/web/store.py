@@ -20,7 +20,7 @@ SHOWS = {
     "conflicts": "f.id IN (SELECT film FROM conflict)",
     "all": "1",
 }
-SURE = {"any": (0.0, 1.0), "high": (0.8, 1.0), "middle": (0.5, 0.8), "low": (0.0, 0.5)}
+SURE = {"any": (0.0, 2.0), "high": (0.8, 2.0), "middle": (0.5, 0.8), "low": (0.0, 0.5)}
 QUEUE = """SELECT * FROM (
     SELECT f.id, f.title, f.year, coalesce(s.worth, -1) AS worth, f.id IN
         (SELECT film FROM live WHERE kind = 'skip' AND reviewer = :me) AS skipped
@@ -28,7 +28,7 @@ QUEUE = """SELECT * FROM (
 )"""
 ORDER = "ORDER BY skipped, worth DESC, id LIMIT :limit OFFSET :offset"
 SUGGESTED = """EXISTS (SELECT 1 FROM suggestion AS g WHERE g.film = f.id AND g.given
-    AND (:tag = '' OR g.tag = :tag) AND g.score BETWEEN :least AND :most)"""
+    AND (:tag = '' OR g.tag = :tag) AND g.score >= :least AND g.score < :most)"""
 UNSCORED = "FROM film LEFT JOIN scored ON film = id WHERE text <> '' AND coalesce(version, '') <> :version"
 
 
@@ -228,7 +228,7 @@ class Store:
         )
         found = self.database.read(f"{query} {later} {ORDER}", film=film, limit=limit, offset=0, **values)
         again = self.queue(chosen, me, limit - len(found) + 1) if len(found) < limit else []
-        return list(dict.fromkeys(row["id"] for row in [*found, *again] if row["id"] != film))
+        return list(dict.fromkeys(row["id"] for row in [*found, *again] if row["id"] != film))[:limit]
 
 
 def _queue(chosen: Filter, me: str) -> tuple[str, dict[str, object]]:
