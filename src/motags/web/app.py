@@ -56,7 +56,9 @@ def _not_the_form(_: Request, __: Exception) -> Response:
     return JSONResponse({"error": NOT_THE_FORM}, 422)
 
 
-def _refused(_: Request, error: Any) -> Response:
+def _refused(request: Request, error: Any) -> Response:
+    if error.status_code == 400:  # the body could not even be parsed
+        return _not_the_form(request, error)
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
