@@ -16,6 +16,8 @@ import pytest
 import requests
 
 from conftest import sample_films
+from motags.errors import MotagsError
+from motags.web.server import serve
 from servers.review import Client, Review
 
 SCRIPT = "<script>alert(1)</script>"
@@ -297,8 +299,10 @@ def test_another_address_needs_the_token(catalogue: Path, tagger_folder: Path, t
         assert stranger.decide(new_act(), "no-text", "accept", "Drama").status_code == 403
         named = stranger.session.post(f"{page.address}/reviewer", data={"name": "Nora"}, timeout=30)
         assert "Nora" in named.text
+        began = time.monotonic()
         status, errors = page.stop()
         assert status == 0
+        assert time.monotonic() - began < 5
         assert page.token not in errors
 
 
@@ -319,26 +323,27 @@ def test_a_token_of_ones_own_is_never_logged(catalogue: Path, tagger_folder: Pat
 
 @pytest.mark.parametrize(
     ("given", "said"),
-    [({"MOTAGS_REVIEW_TOKEN": "short"}, "needs at least 16"), ({"host": "192.0.2.1"}, "can't be listened on"),
-     ({"catalogue": "none.jsonl"}, "none.jsonl is missing"), ({"reviewer": "\u0007"}, "a reviewer's name has"),
-     ({"model": "none"}, "none")],
+    [({"host": "192.0.2.1"}, "can't be listened on"), ({"port": 10**6}, "can't be listened on"),
+     ({"catalogue": Path("none.jsonl")}, "none.jsonl is missing"), ({"reviewer": "\u0007"}, "a reviewer's name has"),
+     ({"model": Path("none")}, "none"), ({"decisions": Path("/none/r.sqlite")}, "can't be opened")],
 )  # fmt: skip
-def test_a_mistake_is_told_in_one_line(
-    catalogue: Path, tagger_folder: Path, tmp_path: Path, given: dict[str, str], said: str
+def test_a_mistake_is_told_before_anything_is_answered(
+    catalogue: Path, tagger_folder: Path, tmp_path: Path, given: dict[str, Any], said: str
 ) -> None:
-    paths = {"catalogue": catalogue, "model": tagger_folder, "decisions": tmp_path / "r.sqlite"}
-    named = {name: tmp_path / given.pop(name, "") if name in given else path for name, path in paths.items()}
-    with Review(**named, **given).run() as process:  # type: ignore[arg-type]
-        out, errors = process.communicate(timeout=60)
-    assert (process.returncode, out) == (1, "")
-    assert errors.startswith("motags review: ")
-    assert errors.count("\n") == 1
-    assert said in errors
+    right = {"catalogue": catalogue, "model": tagger_folder, "decisions": tmp_path / "r.sqlite", "port": 0}
+    with pytest.raises(MotagsError, match=said):
+        serve(**(right | given), say=pytest.fail)
 
 
-def test_ctrl_c_stops_it_while_it_answers(catalogue: Path, tagger_folder: Path, tmp_path: Path) -> None:
-    with Review(catalogue, tagger_folder, tmp_path / "review.sqlite") as page:
-        page.client("Ana")
-        began = time.monotonic()
-        assert page.stop() == (0, "")
-        assert time.monotonic() - began < 5
+def test_a_short_token_is_refused(
+    catalogue: Path, tagger_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOTAGS_REVIEW_TOKEN", "short")
+    with pytest.raises(MotagsError, match="at least 16"):
+        serve(catalogue, tagger_folder, tmp_path / "r.sqlite", say=pytest.fail)
+
+
+def test_a_port_that_is_taken_is_named(catalogue: Path, tagger_folder: Path, tmp_path: Path, page: Review) -> None:
+    port = int(page.address.rsplit(":", 1)[1])
+    with pytest.raises(MotagsError, match=f"port {port}"):
+        serve(catalogue, tagger_folder, tmp_path / "r.sqlite", port=port, say=pytest.fail)

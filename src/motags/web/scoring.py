@@ -38,12 +38,14 @@ class Reason:
     Attributes:
         pieces: the text, cut where words begin or end that carry the score; each with a weight from -1 to 1.
         films: titles of the nearest training films that bear the tag, and their similarity.
+        kind: tags that are typical of the text's cluster.
     """
 
     score: float
     threshold: float
     pieces: tuple[tuple[str, float], ...]
     films: tuple[tuple[str, float], ...]
+    kind: tuple[str, ...]
 
 
 Explain = Callable[[Any, str, str], Any]
@@ -114,9 +116,8 @@ class Scorer:
     def _why(self, text: str, tag: str) -> Reason:
         with self._busy:
             found = self._explain(self.model, text, tag)
-        threshold = float(self.model.thresholds_[self._column[tag]])
         films = tuple((title, float(similarity)) for _, title, similarity in found.films)
-        return Reason(float(found.score), threshold, pieces(text, found.words), films)
+        return Reason(found.score, found.threshold, pieces(text, found.words), films, tuple(found.cluster_tags))
 
 
 def worth(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

@@ -148,19 +148,21 @@ document.getElementById("undo").addEventListener("click", () => go("/undo", {}))
 const add = document.getElementById("add");
 const options = document.getElementById("options");
 const MOST = 12;
-let all;
+let known; // a promise of all tags
 let active = -1;
+let offers = 0; // an answer that comes after a later letter, or after the choice, is not shown
 
-async function allTags() {
-  all ??= (await answer("/tags")).map(({ name, kind }) => ({ name, kind, folded: name.toLocaleLowerCase() }));
-  return all;
+function allTags() {
+  known ??= answer("/tags").then((tags) => tags.map((tag) => ({ ...tag, folded: tag.name.toLocaleLowerCase() })));
+  known.catch(() => { known = undefined; });
+  return known;
 }
 
-function matching(known, typed) {
+function matching(tags, typed) {
   const folded = typed.toLocaleLowerCase();
   const rank = (tag) => (tag.folded.startsWith(folded) ? 0 : tag.folded.includes(` ${folded}`) ? 1 : 2);
-  const found = known.filter((tag) => tag.folded.includes(folded)).sort((one, other) => rank(one) - rank(other)).slice(0, MOST);
-  const isNew = typed && !known.some((tag) => tag.folded === folded);
+  const found = tags.filter((tag) => tag.folded.includes(folded)).sort((one, other) => rank(one) - rank(other)).slice(0, MOST);
+  const isNew = typed && !tags.some((tag) => tag.folded === folded);
   return isNew ? [...found, { name: typed, kind: "new tag" }] : found;
 }
 
@@ -182,14 +184,18 @@ function mark(index) {
 }
 
 function closeOptions() {
+  offers++;
   options.hidden = true;
   add.setAttribute("aria-expanded", "false");
   mark(-1);
 }
 
 async function offer() {
+  const own = ++offers;
   try {
-    const found = matching(await allTags(), add.value.trim().replace(/\s+/g, " "));
+    const tags = await allTags();
+    if (own !== offers) return;
+    const found = matching(tags, add.value.trim().replace(/\s+/g, " "));
     options.replaceChildren(...found.map(option));
     options.hidden = !found.length;
     add.setAttribute("aria-expanded", String(!options.hidden));
@@ -202,7 +208,7 @@ async function offer() {
 function choose(tag) {
   closeOptions();
   add.value = "";
-  all = undefined;
+  known = undefined;
   decide([{ kind: rowOf(tag) ? "accept" : "add", tag }], () => add.focus());
 }
 
