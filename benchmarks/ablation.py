@@ -24,10 +24,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from motags import ranker
 from motags.embedder import encode, pretrained
 from motags.metrics import best_thresholds, calibration_error, f1_per_tag, macro_auc, micro_f1
+from motags.regressions import fit_mentions, fit_words
 from motags.stage import PARAMS, read_params
 from motags.stratify import folds_of
-from motags.tag_encoder import States, TagAttention, logits_of, lower_states, tag_vectors, top_layers, tune
-from motags.words import Mentions, Words
+from motags.tag_encoder import TagAttention, tag_vectors, top_layers
+from motags.tag_tuning import States, logits_of, lower_states, tune
+from motags.training import cross_fitted
 from peers import COMMON_ONLY, ROOT, Bench
 from tuned_methods import PlainHead, asymmetric
 
@@ -86,10 +88,10 @@ class Study:
         for k in range(self.tagger.folds):
             seen, held = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
             said["encoder"][held] = self.logits(k, self.attention)
-            words = Words(self.tagger.words, self.seed).fit([self.texts[row] for row in seen], self.Y[seen])
+            words = fit_words([self.texts[row] for row in seen], self.Y[seen], self.tagger.words, self.seed)
             said["words"][held] = words.logits([self.texts[row] for row in held])
             said["clusters"][held] = self._soft_clusters(X, seen, held)
-        mentions = Mentions().fit(self.texts, self.tags, self.bench.descriptions).cosines(self.texts)
+        mentions = fit_mentions(self.texts, self.tags, self.bench.descriptions).cosines(self.texts)
         return said | {"name": mentions[:, 0], "description": mentions[:, 1]}
 
     def _soft_clusters(self, X: np.ndarray, seen: np.ndarray, held: np.ndarray) -> np.ndarray:
@@ -102,13 +104,7 @@ class Study:
 
     def ranked(self, witnesses: list[np.ndarray]) -> np.ndarray:
         """Scores (n, t) of all films by rankers that have not seen them."""
-        evidence, params = np.stack(witnesses, axis=1), self.tagger.ranker
-        S = np.empty(self.Y.shape, dtype=np.float32)
-        for k in range(self.tagger.folds):
-            held = self.fold == k
-            fitted = ranker.fit(evidence[~held], self.Y[~held], params, self.seed)
-            S[held] = ranker.predict_proba(fitted, evidence[held])
-        return S
+        return cross_fitted(np.stack(witnesses, axis=1), self.Y, self.fold, self.tagger.ranker, self.seed)
 
 
 def row(name: str, Y: np.ndarray, S: np.ndarray, thresholds: np.ndarray | None = None) -> str:

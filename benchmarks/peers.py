@@ -50,7 +50,7 @@ from motags.metrics import (
 )  # fmt: skip
 from motags.stage import PARAMS, read_params
 from motags.stratify import SplitParams, split
-from motags.tagger import TaggerParams
+from motags.training import TaggerParams
 from motags.vocabulary import read_descriptions, read_synonyms
 from peer_methods import PEERS, Films
 from tuned_methods import METHODS, Case, Result

@@ -17,8 +17,10 @@ from motags.clusterer import Clusterer, ClustererParams
 from motags.embedder import EmbedderParams, encode, layers_of, pretrained
 from motags.finetuning import finetune
 from motags.local_models import LocalModels, LocalModelsParams
-from motags.tag_encoder import Loss, TagEncoderParams, logits_of, lower_states, mean_state, top_layers, tune
-from motags.tagger import Tagger, TaggerParams
+from motags.tag_encoder import mean_state, top_layers
+from motags.tag_tuning import Loss, TagEncoderParams, logits_of, lower_states, tune
+from motags.tagger import Tagger
+from motags.training import TaggerParams
 
 END_TO_END = {"epochs": 4, "batch_size": 32, "learning_rate": 1.0e-4, "head_learning_rate": 1.0e-3, "dropout": 0.1}
 
@@ -83,9 +85,9 @@ def asymmetric(logits: Tensor, labels: Tensor, reduction: str, gamma: float = 4.
 def motags(case: Case) -> Result:
     """What the project ships, trained on training and validation films alike: it tunes nothing on the latter."""
     started = time.perf_counter()
-    tagger = Tagger(case.tagger, case.embedder, case.seed).fit(
-        pretrained(case.embedder), case.texts + case.validation, np.vstack([case.Y, case.Y_validation]), case.tags,
-        case.descriptions,
+    tagger = Tagger(case.tagger, case.embedder, case.clusterer, case.seed).fit(
+        case.texts + case.validation, np.vstack([case.Y, case.Y_validation]), tags=case.tags,
+        descriptions=dict(zip(case.tags, case.descriptions, strict=True)),
     )  # fmt: skip
     trained = time.perf_counter()
     test = tagger.predict_proba(case.test)

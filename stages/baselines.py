@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from motags.artifacts import read_arrays, read_parquet, write_arrays
+from motags.artifacts import read_arrays, write_arrays
 from motags.baselines import constant, one_network, tfidf
 from motags.corpus import Corpus
 from motags.local_models import LocalModelsParams
+from motags.regressions import WordsParams
 from motags.stage import run
 from motags.stratify import parts_of
-from motags.words import WordsParams
+from motags.tables import read_parquet
 
 
 def baselines(

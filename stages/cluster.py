@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from motags.artifacts import read_arrays, read_parquet
+from motags.artifacts import read_arrays
 from motags.clusterer import Clusterer, ClustererParams
 from motags.corpus import Corpus
 from motags.stage import run
 from motags.stratify import parts_of
+from motags.tables import read_parquet
 
 
 def cluster(

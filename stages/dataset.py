@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from motags.artifacts import checked, write_csv, write_json, write_parquet
+from motags.artifacts import checked, write_json
 from motags.corpus import DatasetParams, fuse, long_tail, statistics
 from motags.films import read_films
 from motags.stage import run
+from motags.tables import write_csv, write_parquet
 from motags.vocabulary import read_synonyms
 
 

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from motags.artifacts import read_parquet, write_arrays
+from motags.artifacts import write_arrays
 from motags.corpus import Corpus
 from motags.embedder import EmbedderParams, encode, load
 from motags.stage import run
+from motags.tables import read_parquet
 
 
 def embed(films: Path, pretrained: Path, tuned: Path, embeddings_out: Path, *, embedder: EmbedderParams) -> None:

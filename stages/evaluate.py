@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from motags.artifacts import read_arrays, read_parquet, write_csv, write_json
+from motags.artifacts import read_arrays, write_json
 from motags.clusterer import Clusterer
 from motags.corpus import Corpus
 from motags.evaluation import evaluate as score
@@ -10,6 +10,7 @@ from motags.evaluation import film_map
 from motags.metrics import EvaluateParams
 from motags.stage import run
 from motags.stratify import parts_of
+from motags.tables import read_parquet, write_csv
 
 
 def evaluate(

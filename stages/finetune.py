@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from motags.artifacts import read_parquet, write_csv, write_json
+from motags.artifacts import write_json
 from motags.corpus import Corpus
 from motags.embedder import EmbedderParams, load, save
 from motags.finetuning import finetune as fit
 from motags.finetuning import forget, loss_curve, summary
 from motags.stage import run
 from motags.stratify import parts_of
+from motags.tables import read_parquet, write_csv
 
 
 def finetune(

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from motags.artifacts import read_parquet, write_json, write_parquet
+from motags.artifacts import write_json
 from motags.corpus import Corpus
 from motags.stage import run
 from motags.stratify import SplitParams, deviation, part_frame
 from motags.stratify import split as draw
+from motags.tables import read_parquet, write_parquet
 
 
 def split(films: Path, split_out: Path, metrics_out: Path, *, split: SplitParams, seed: int) -> None:

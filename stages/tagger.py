@@ -4,24 +4,31 @@ from pathlib import Path
 
 import numpy as np
 
-from motags.artifacts import read_parquet, write_arrays
-from motags.corpus import Corpus
+from motags.artifacts import write_arrays
+from motags.clusterer import ClustererParams
+from motags.corpus import Corpus, kinds_of
 from motags.embedder import EmbedderParams, load
 from motags.stage import run
 from motags.stratify import parts_of
-from motags.tagger import Tagger, TaggerParams
+from motags.tables import read_parquet
+from motags.tagger import Tagger
+from motags.training import TaggerParams
 from motags.vocabulary import read_descriptions
 
 
 def tagger(
     films: Path, split: Path, descriptions: Path, pretrained: Path, tagger_out: Path, scores_out: Path,
-    *, tagger: TaggerParams, embedder: EmbedderParams, seed: int,
+    *, tagger: TaggerParams, embedder: EmbedderParams, clusterer: ClustererParams, seed: int,
 ) -> None:  # fmt: skip
-    corpus = Corpus.from_frame(read_parquet(films))
+    frame = read_parquet(films)
+    corpus = Corpus.from_frame(frame)
     test = parts_of(corpus, read_parquet(split))["test"]
     known = corpus.part(np.setdiff1d(np.arange(len(corpus.ids)), test))
-    said = read_descriptions(descriptions, corpus.tags)
-    fitted = Tagger(tagger, embedder, seed).fit(load(pretrained), known.texts, known.Y, corpus.tags, said)
+    said = dict(zip(corpus.tags, read_descriptions(descriptions, corpus.tags), strict=True))
+    fitted = Tagger(tagger, embedder, clusterer, seed).fit(
+        known.texts, known.Y, tags=corpus.tags, descriptions=said, kinds=kinds_of(frame), ids=known.ids,
+        titles=known.titles, encoder=load(pretrained),
+    )  # fmt: skip
     fitted.save(tagger_out)
     scores = np.full(corpus.Y.shape, np.nan, dtype=np.float32)
     scores[test] = fitted.predict_proba(corpus.part(test).texts)

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from motags.artifacts import read_arrays, read_parquet, write_arrays, write_csv, write_json
+from motags.artifacts import read_arrays, write_arrays, write_json
 from motags.clusterer import Clusterer, cluster_summary, cluster_table
 from motags.corpus import Corpus
 from motags.local_models import LocalModels, LocalModelsParams
 from motags.stage import run
 from motags.stratify import parts_of
+from motags.tables import read_parquet, write_csv
 
 
 def train(

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 import torch
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel, BertTokenizerFast
+
+from motags import Tagger
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data/sample/films.jsonl"
@@ -46,6 +49,28 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=128,
     )
     BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tagger_folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model's folder: a tagger that was trained in two seconds on the first 120 films of the sample."""
+    films = sample_films(120)
+    own = [list(map(str, film["tags"])) for film in films]  # type: ignore[call-overload]
+    counts = Counter(tag for tags in own for tag in tags)
+    kept = sorted(tag for tag, count in counts.items() if count >= 8)
+    changes = {
+        "tagger": {"folds": 2, "encoder": {"trained_layers": 2, "epochs": 2}, "ranker": {"width": 16}},
+        "embedder": {"model": str(tiny_encoder), "max_tokens": 64, "precision": "float32"},
+        "clusterer": {"k": 4},
+    }
+    tagger = Tagger(**changes, random_state=0).fit(
+        [str(film["synopsis"]) for film in films], [[tag for tag in tags if tag in kept] for tags in own], tags=kept,
+        kinds=dict.fromkeys(kept, "keyword"), ids=[str(film["id"]) for film in films],
+        titles=[str(film["title"]) for film in films],
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("model") / "tagger"
+    tagger.save(folder)
     return folder
 
 

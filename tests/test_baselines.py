@@ -6,7 +6,7 @@ import pytest
 from motags.baselines import constant, one_network, tfidf
 from motags.local_models import LocalModelsParams
 from motags.metrics import decide, micro_f1
-from motags.words import WordsParams
+from motags.regressions import WordsParams
 
 PARAMS = WordsParams(max_ngram=2, min_df=2, C=1.0)
 NETWORK = LocalModelsParams(

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from motags.artifacts import read_parquet, write_parquet
 from motags.corpus import Corpus, DatasetParams, fuse, long_tail, statistics, text_keys, words_of
 from motags.errors import MotagsError
 from motags.films import Film, Tag
+from motags.tables import read_parquet, write_parquet
 
 GENRES = ["Drama", "Family", "Science Fiction"]
 TEXT = "four words of text"

@@ -14,10 +14,11 @@ from ruamel.yaml import YAML
 from sentence_transformers import SentenceTransformer
 
 from conftest import Make, Project, sample_films
-from motags.artifacts import checked, read_arrays, read_parquet, seal
+from motags.artifacts import checked, read_arrays, seal
 from motags.corpus import Corpus
 from motags.evaluation import COMPARED
 from motags.stratify import parts_of
+from motags.tables import read_parquet
 from motags.tagger import Tagger
 
 pytestmark = pytest.mark.slow

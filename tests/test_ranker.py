@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT
 from motags.metrics import calibration_error, macro_auc
-from motags.ranker import ROWS, Ranker, RankerParams, fit, predict_proba, thresholds_of
+from motags.ranker import ROWS, Ranker, RankerParams, fit, thresholds_of
 
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
 
@@ -26,6 +26,10 @@ def params(**changes: object) -> RankerParams:
         "macro": 0.5,
     }
     return RankerParams.model_validate(values | changes)
+
+
+def predict_proba(ranker: Ranker, evidence: np.ndarray) -> np.ndarray:
+    return ranker.predict_proba(evidence)
 
 
 def sample(n: int, frequency: np.ndarray, seed: int = 0) -> Sample:

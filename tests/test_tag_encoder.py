@@ -27,21 +27,8 @@ from conftest import sample_films
 from motags.embedder import pretrained
 from motags.errors import MotagsError
 from motags.metrics import macro_auc
-from motags.tag_encoder import (
-    States,
-    TagAttention,
-    TagEncoder,
-    TagEncoderParams,
-    logits_of,
-    lower_states,
-    of_like_length,
-    tag_vectors,
-    tokenized,
-    top_layers,
-    transformer_of,
-    tune,
-    whole,
-)
+from motags.tag_encoder import TagAttention, TagEncoder, tag_vectors, tokenized, top_layers, transformer_of, whole
+from motags.tag_tuning import States, TagEncoderParams, logits_of, lower_states, of_like_length, tune
 from test_baselines import films
 from test_embedder import params
 from test_finetuning import same, weights
@@ -87,7 +74,9 @@ def tuned_on(
 def one_by_one(encoder: SentenceTransformer, model: TagEncoder, texts: list[str]) -> np.ndarray:
     """The logits of the whole encoder, each text without company."""
     with torch.inference_mode():
-        rows = [model(**encoder.tokenizer(text, return_tensors="pt", truncation=True, max_length=64)) for text in texts]
+        rows = [
+            model(**encoder.tokenizer(text, return_tensors="pt", truncation=True, max_length=64))[0] for text in texts
+        ]
     return torch.cat(rows).numpy()
 
 
@@ -118,7 +107,9 @@ def test_an_encoder_of_another_kind_gives_the_logits_of_the_whole_or_is_refused(
         return
     tokens = tokenized(encoder.tokenizer, TEXTS, 64)
     with torch.inference_mode():
-        rows = [whole(encoder, tuned)(torch.ones(1, len(ids)).long(), input_ids=torch.tensor([ids])) for ids in tokens]
+        rows = [
+            whole(encoder, tuned)(torch.ones(1, len(ids)).long(), input_ids=torch.tensor([ids]))[0] for ids in tokens
+        ]
     found = logits_of(tuned, lower_states(encoder, TEXTS, params(tmp_path), 2), params(tmp_path))
     np.testing.assert_allclose(found, torch.cat(rows), atol=1e-5)
 

@@ -1,20 +1,31 @@
 """The tagger: what it learns, that a text is scored for itself, and that what is saved is what was fitted."""
 
+import copy
+import json
+import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
 
 from conftest import sample_films
 from motags import tagger as module
-from motags.artifacts import checked
+from motags import training
+from motags.artifacts import checked, seal
+from motags.clusterer import ClustererParams
 from motags.embedder import pretrained
 from motags.errors import MotagsError
 from motags.metrics import macro_auc, micro_f1
-from motags.tagger import Tagger, TaggerParams
-from motags.words import WordsParams
+from motags.model_card import model_card
+from motags.onnx_models import Form
+from motags.regressions import WordsParams
+from motags.tagger import Tagger
+from motags.training import TaggerParams
 from test_baselines import films
 from test_embedder import params
 from test_finetuning import same, weights
@@ -52,7 +63,10 @@ def tagger(
         "ranker": ranker_params(batch_size=32),
     }
     own = TaggerParams.model_validate(values | changes)
-    return Tagger(own, params("any"), seed).fit(given, texts, labels, tags, said or [""] * len(tags))
+    clusters = ClustererParams(k=3, min_films=2, n_init=2)
+    return Tagger(own, params("any"), clusters, seed).fit(
+        texts, labels, tags=tags, descriptions=dict(zip(tags, said or [""] * len(tags), strict=True)), encoder=given
+    )
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +103,7 @@ def test_it_learns_the_words_that_give_a_tag_away_and_knows_nothing_of_chance(en
     names = ["first", "second", "third", "fourth", "fifth"]  # that no text has: the labels are all that tells them
     learned = tagger(encoder, texts, labels, names)
     told, chance = slice(0, 4), slice(4, 5)
-    for found, true in ((learned.out_of_fold_, labels), (learned.predict_proba(new), truth)):
+    for found, true in ((learned.films_.out_of_fold, labels), (learned.predict_proba(new), truth)):
         assert macro_auc(true[:, told], found[:, told]) > 0.95
         assert macro_auc(true[:, chance], found[:, chance]) == pytest.approx(0.5, abs=0.12)
     assert micro_f1(truth[:, told], learned.predict(new)[:, told]) > 0.9
@@ -101,20 +115,19 @@ def test_a_film_is_not_scored_by_models_that_have_seen_its_text(encoder: Sentenc
     chance = np.random.default_rng(5).random((60, 4)) < 0.3
     labels = np.concatenate([chance, chance])
     learned = tagger(encoder, twice, labels, TAGS[:4], encoder=settings(epochs=6))
-    assert macro_auc(labels, learned.out_of_fold_) < 0.65  # what was learned by heart would give 1
+    assert macro_auc(labels, learned.films_.out_of_fold) < 0.65  # what was learned by heart would give 1
 
 
+@pytest.mark.parametrize("form", ["int8", "float32", "torch"])
 def test_neither_order_nor_neighbours_nor_batches_change_a_score(
-    fitted: Tagger, saved: Path, monkeypatch: pytest.MonkeyPatch
+    saved: Path, form: Form, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    texts = [*NEW, "", "word"]
-    S = fitted.predict_proba(texts)
-    np.testing.assert_allclose(fitted.predict_proba(texts[::-1])[::-1], S, atol=1e-5)
-    np.testing.assert_allclose(np.concatenate([fitted.predict_proba([text]) for text in texts[-9:]]), S[-9:], atol=1e-5)
-    other = Tagger.load(saved)
-    other.embedder = params("any", encode_batch_size=64)
+    texts, loaded = [*NEW, "", "word"], Tagger.load(saved, form)
+    S = loaded.predict_proba(texts)
+    np.testing.assert_allclose(loaded.predict_proba(texts[::-1])[::-1], S, atol=1e-6)
+    np.testing.assert_allclose(np.concatenate([loaded.predict_proba([text]) for text in texts[-9:]]), S[-9:], atol=1e-6)
     monkeypatch.setattr(module, "CHUNK", 5)
-    np.testing.assert_allclose(other.predict_proba(texts), S, atol=1e-5)
+    np.testing.assert_allclose(loaded.predict_proba(texts), S, atol=1e-6)
 
 
 def test_texts_of_any_kind_have_scores_and_no_text_has_none(fitted: Tagger) -> None:
@@ -125,19 +138,96 @@ def test_texts_of_any_kind_have_scores_and_no_text_has_none(fitted: Tagger) -> N
     assert fitted.predict_proba([]).shape == fitted.predict([]).shape == (0, len(KEPT))
 
 
-def test_what_is_saved_gives_the_same_scores(fitted: Tagger, saved: Path) -> None:
-    loaded = Tagger.load(saved)
-    np.testing.assert_array_equal(loaded.predict_proba([*NEW, *ODD[:5]]), fitted.predict_proba([*NEW, *ODD[:5]]))
-    np.testing.assert_array_equal(loaded.predict(NEW), fitted.predict(NEW))
+@pytest.mark.parametrize(("form", "most"), [("torch", 1e-6), ("float32", 1e-5), ("int8", 0.03)])
+def test_what_is_saved_gives_the_same_scores(fitted: Tagger, saved: Path, form: Form, most: float) -> None:
+    loaded, texts = Tagger.load(saved, form), [*NEW, *ODD[:5]]
+    found, expected = loaded.score(texts), fitted.score(texts)
+    np.testing.assert_allclose(found.scores, expected.scores, atol=most)
+    np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=10 * most)
+    assert (found.clusters == expected.clusters).mean() >= (0.8 if form == "int8" else 1)
     np.testing.assert_array_equal(loaded.thresholds_, fitted.thresholds_)
-    assert (loaded.tags_, loaded.descriptions_) == (KEPT, SAID)
-    own = fitted.embedder.model_copy(update={"device": "auto"})  # where it is loaded, not where it was saved
-    assert (loaded.params, loaded.embedder, loaded.random_state) == (fitted.params, own, 0)
+    assert (loaded.tags_, loaded.kinds_, loaded.descriptions_) == (KEPT, [""] * len(KEPT), SAID)
+    assert (loaded.version_, loaded.random_state) == (fitted.version_, 0)
+    films = loaded.films_
+    assert (films.ids, films.titles) == (fitted.films_.ids, fitted.films_.titles)
+    np.testing.assert_array_equal(films.Y, Y)
+    np.testing.assert_allclose(films.out_of_fold, fitted.films_.out_of_fold, atol=1e-3)
 
 
 def test_what_is_saved_is_sealed_and_nothing_that_runs(saved: Path) -> None:
     files = [file for file in checked(saved).rglob("*") if file.is_file()]
-    assert {file.suffix for file in files if file.name != "SHA256SUMS"} <= {".json", ".safetensors", ".txt"}
+    kinds = {".json", ".safetensors", ".onnx", ".md"}
+    assert {file.suffix for file in files if file.name != "SHA256SUMS"} <= kinds
+    graphs = b"".join(file.read_bytes() for file in files if file.suffix == ".onnx")
+    assert not {name for name in (b'.py"', b"/site-packages", b"/motags") if name in graphs}  # no trace of a machine
+
+
+def test_the_card_names_each_tag_and_shows_text_of_others_as_text(fitted: Tagger, saved: Path) -> None:
+    card = (saved / "README.md").read_text(encoding="utf-8")
+    assert all(f"| {tag} |" in card for tag in KEPT)
+    assert "90 films" in card
+    odd = copy.copy(fitted)
+    odd.tags_ = ["<script>alert(1)</script> | x", *KEPT[1:]]
+    params = {name: section.model_dump() for name, section in fitted.params_.items()}
+    assert "<script>" not in model_card(odd, params)
+
+
+REPLACED = {
+    "a pickle where weights should be": ("words.safetensors", lambda _: pickle.dumps(Trap())),
+    "a pickle for a graph": ("encoder_int8.onnx", lambda _: pickle.dumps(Trap())),
+    "no vocabulary": ("vocabulary.json", lambda _: b"{}"),
+    "no JSON": ("films.json", lambda _: b"{"),
+    "another format": ("tagger.json", lambda text: text.replace(b'"format": 1', b'"format": 99')),
+}
+
+
+class Trap:
+    """A pickle that tells when it is loaded."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return pytest.fail, ("a pickle was run",)
+
+
+@pytest.mark.parametrize(("name", "change"), REPLACED.values(), ids=REPLACED)
+def test_what_is_no_part_of_a_model_is_refused_by_name_and_not_run(
+    saved: Path, tmp_path: Path, name: str, change: Callable[[bytes], bytes]
+) -> None:
+    folder = tmp_path / "tagger"
+    shutil.copytree(saved, folder)
+    (folder / name).write_bytes(change((folder / name).read_bytes()))
+    seal(folder)
+    with pytest.raises(MotagsError, match=str(folder)) as error:
+        Tagger.load(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_cluster_is_refused_by_its_number(saved: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "tagger"
+    shutil.copytree(saved, folder)
+    path = folder / "clusters.safetensors"
+    with safe_open(path, framework="numpy") as file:
+        about = file.metadata()
+        kept = {name: file.get_tensor(name) for name in file.keys() if name != "1"}  # noqa: SIM118
+    save_file(kept, path, metadata=about)
+    seal(folder)
+    with pytest.raises(MotagsError, match="names 3 clusters, and cluster 1 is only in one of them"):
+        Tagger.load(folder)
+
+
+def test_tags_in_another_order_and_another_taxonomy_are_refused_by_what_differs(saved: Path, tmp_path: Path) -> None:
+    def changed(tags: Callable[[list[dict[str, object]]], None]) -> Path:
+        folder = tmp_path / f"tagger{len(list(tmp_path.iterdir()))}"
+        shutil.copytree(saved, folder)
+        about = json.loads((folder / "tagger.json").read_text(encoding="utf-8"))
+        tags(about["tags"])
+        (folder / "tagger.json").write_text(json.dumps(about), encoding="utf-8")
+        seal(folder)
+        return folder
+
+    with pytest.raises(MotagsError, match=rf"another order: tag 0 is {KEPT[0]!r}, in tagger.json {KEPT[-1]!r}"):
+        Tagger.load(changed(lambda tags: tags.reverse()))
+    with pytest.raises(MotagsError, match=r"other tags than tagger.json names: .*'Western'"):
+        Tagger.load(changed(lambda tags: tags[0].update(tag="Western")))
 
 
 def test_a_flipped_byte_is_refused_wherever_it_is(saved: Path, tmp_path: Path) -> None:
@@ -165,7 +255,7 @@ def test_same_seed_same_bytes_other_seed_others(
 ) -> None:
     again, other = (tagger(encoder, TEXTS, Y, KEPT, SAID, seed=seed) for seed in (0, 1))
     np.testing.assert_array_equal(again.predict_proba(NEW), fitted.predict_proba(NEW))
-    np.testing.assert_array_equal(again.out_of_fold_, fitted.out_of_fold_)
+    np.testing.assert_array_equal(again.films_.out_of_fold, fitted.films_.out_of_fold)
     assert np.abs(other.predict_proba(NEW) - fitted.predict_proba(NEW)).max() > 1e-3
     again.save(tmp_path / "again")
     assert (tmp_path / "again/SHA256SUMS").read_text() == (saved / "SHA256SUMS").read_text()
@@ -206,9 +296,9 @@ def test_names_and_descriptions_speak_for_a_tag_that_no_film_bears(encoder: Sent
 def test_of_many_pairs_the_ranker_learns_from_some(
     encoder: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MOST_PAIRS", 30 * len(KEPT) + 1)
+    monkeypatch.setattr(training, "MOST_PAIRS", 30 * len(KEPT) + 1)
     own = tagger(encoder, TEXTS, Y, KEPT, SAID)
-    assert own.out_of_fold_.shape == (30, len(KEPT))
+    assert own.films_.out_of_fold.shape == (30, len(KEPT))
     assert np.isfinite(own.predict_proba(NEW)).all()
 
 
@@ -251,7 +341,7 @@ def test_films_that_nothing_can_be_learned_from_are_refused_in_one_line(
 def test_parameters_out_of_range_of_another_type_or_unknown_are_refused_by_name(
     fitted: Tagger, change: dict[str, object], named: str
 ) -> None:
-    values = fitted.params.model_dump()
+    values = fitted.tagger.model_dump()
     for key, value in change.items():
         values[key] = values[key] | value if isinstance(value, dict) and key in values else value
     with pytest.raises(ValueError, match=named):

@@ -8,8 +8,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from conftest import sample_films
-from motags import words
-from motags.words import Mentions, Words, WordsParams, vectorizer
+from motags import regressions
+from motags.regressions import WordsParams, fit_mentions, fit_words, vectorizer
+from motags.words import Mentions, Words
 from test_baselines import films
 from test_finetuning import GENRES, TEXTS, Y
 
@@ -22,7 +23,7 @@ def test_the_logits_are_those_of_scikit_learns_one_against_the_rest() -> None:
     X = tfidf.fit_transform(TEXTS)
     regression = LogisticRegression(C=3.0, class_weight="balanced", solver="liblinear", random_state=0)
     expected = OneVsRestClassifier(regression).fit(X, Y).decision_function(tfidf.transform(NEW))
-    found = Words(PARAMS, 0).fit(TEXTS, Y).logits(NEW)
+    found = fit_words(TEXTS, Y, PARAMS, 0).logits(NEW)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.ptp(found, axis=0).min() > 0.1
@@ -30,54 +31,54 @@ def test_the_logits_are_those_of_scikit_learns_one_against_the_rest() -> None:
 
 def test_the_word_that_gives_a_tag_away_has_the_largest_logit() -> None:
     texts, _, own = films(120)
-    found = Words(PARAMS, 0).fit(texts, own).logits(["the spaceship", "A Cowboy and the town"])
+    found = fit_words(texts, own, PARAMS, 0).logits(["the spaceship", "A Cowboy and the town"])
     assert (found[:, :4] > 0).tolist() == [[True, False, False, False], [False, True, False, False]]
 
 
 def test_a_tag_of_all_texts_and_a_tag_of_none_have_a_constant() -> None:
     own = Y.copy()
     own[:, 1], own[:, 4] = True, False
-    found = Words(PARAMS, 0).fit(TEXTS, own).logits(NEW)
+    found = fit_words(TEXTS, own, PARAMS, 0).logits(NEW)
     assert set(found[:, 1]) == {1}
     assert set(found[:, 4]) == {-1}
     others = [0, 2, 3, 5, 6, 7]
-    np.testing.assert_array_equal(found[:, others], Words(PARAMS, 0).fit(TEXTS, Y).logits(NEW)[:, others])
+    np.testing.assert_array_equal(found[:, others], fit_words(TEXTS, Y, PARAMS, 0).logits(NEW)[:, others])
 
 
 def test_a_single_tag_is_a_single_column() -> None:
-    found = Words(PARAMS, 0).fit(TEXTS, Y[:, :1]).logits(NEW)
-    np.testing.assert_array_equal(found, Words(PARAMS, 0).fit(TEXTS, Y).logits(NEW)[:, :1])
+    found = fit_words(TEXTS, Y[:, :1], PARAMS, 0).logits(NEW)
+    np.testing.assert_array_equal(found, fit_words(TEXTS, Y, PARAMS, 0).logits(NEW)[:, :1])
 
 
 def test_the_same_seed_gives_the_same_logits_and_a_text_is_scored_without_its_neighbours() -> None:
-    first, again = (Words(PARAMS, 3).fit(TEXTS, Y).logits(NEW) for _ in range(2))
+    first, again = (fit_words(TEXTS, Y, PARAMS, 3).logits(NEW) for _ in range(2))
     np.testing.assert_array_equal(first, again)
-    fitted = Words(PARAMS, 3).fit(TEXTS, Y)
+    fitted = fit_words(TEXTS, Y, PARAMS, 3)
     np.testing.assert_allclose([fitted.logits([text])[0] for text in NEW], first, atol=1e-6)
 
 
 def test_of_many_films_without_a_tag_some_are_drawn_and_all_that_bear_it_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    full = Words(PARAMS, 0).fit(TEXTS, Y).coef_
+    full = fit_words(TEXTS, Y, PARAMS, 0).coef
     most = len(Y) // 2
-    monkeypatch.setattr(words, "MOST_FILMS", most)
-    drawn, again = (Words(PARAMS, 0).fit(TEXTS, Y).coef_ for _ in range(2))
+    monkeypatch.setattr(regressions, "MOST_FILMS", most)
+    drawn, again = (fit_words(TEXTS, Y, PARAMS, 0).coef for _ in range(2))
     np.testing.assert_array_equal(drawn, again)
     few = (~Y).sum(0) <= most
     assert few.any()
     assert not few.all()
     np.testing.assert_array_equal(drawn[:, few], full[:, few])
     assert (drawn[:, ~few] != full[:, ~few]).any(0).all()
-    monkeypatch.setattr(words, "MOST_FILMS", 1)  # all but one of the texts that are left bear the tag
-    assert (Words(PARAMS, 0).fit(TEXTS, Y).logits(TEXTS)[Y] > 0).mean() > 0.9
+    monkeypatch.setattr(regressions, "MOST_FILMS", 1)  # all but one of the texts that are left bear the tag
+    assert (fit_words(TEXTS, Y, PARAMS, 0).logits(TEXTS)[Y] > 0).mean() > 0.9
 
 
 def test_what_was_kept_gives_the_same_logits() -> None:
-    fitted = Words(PARAMS, 0).fit(TEXTS, Y)
+    fitted = fit_words(TEXTS, Y, PARAMS, 0)
     arrays, vocabulary = fitted.state()
     assert arrays["coef"].shape == (len(vocabulary), len(GENRES))
-    np.testing.assert_array_equal(Words.restored(arrays, vocabulary, PARAMS).logits(NEW), fitted.logits(NEW))
+    np.testing.assert_array_equal(Words.restored(arrays, vocabulary, PARAMS.max_ngram).logits(NEW), fitted.logits(NEW))
 
 
 NAMES = ["kidnapping", "outer space", "wedding", "café"]
@@ -92,13 +93,13 @@ TOLD = [
 
 
 def test_a_text_that_names_a_tag_has_the_largest_cosine_with_it() -> None:
-    names = Mentions().fit(TOLD, NAMES, DESCRIPTIONS).cosines(TOLD)[:, 0]
+    names = fit_mentions(TOLD, NAMES, DESCRIPTIONS).cosines(TOLD)[:, 0]
     assert names[:4].argmax(1).tolist() == names[:4].argmax(0).tolist() == [0, 1, 2, 3]
     assert (names[:4].diagonal() > names[4] + 0.1).all()
 
 
 def test_a_description_speaks_beside_the_name_and_a_missing_one_is_silent() -> None:
-    cosines = Mentions().fit(TOLD, NAMES, DESCRIPTIONS).cosines(TOLD)
+    cosines = fit_mentions(TOLD, NAMES, DESCRIPTIONS).cosines(TOLD)
     assert cosines.shape == (5, 2, 4)
     assert cosines.dtype == np.float32
     assert cosines[:, 1, 0].argmax() == 4
@@ -108,7 +109,7 @@ def test_a_description_speaks_beside_the_name_and_a_missing_one_is_silent() -> N
 @settings(max_examples=100, deadline=None)
 @given(texts=st.lists(st.text(max_size=40), max_size=5))
 def test_cosines_go_from_0_to_1_and_a_name_speaks_fully_of_itself(texts: list[str]) -> None:
-    fitted = Mentions().fit(TOLD, NAMES, DESCRIPTIONS)
+    fitted = fit_mentions(TOLD, NAMES, DESCRIPTIONS)
     cosines = fitted.cosines([*texts, *NAMES])
     assert (cosines >= 0).all()
     assert (cosines <= 1 + 1e-6).all()
@@ -116,6 +117,6 @@ def test_cosines_go_from_0_to_1_and_a_name_speaks_fully_of_itself(texts: list[st
 
 
 def test_what_was_kept_gives_the_same_cosines() -> None:
-    fitted = Mentions().fit(TOLD, NAMES, DESCRIPTIONS)
+    fitted = fit_mentions(TOLD, NAMES, DESCRIPTIONS)
     restored = Mentions.restored(*fitted.state(), NAMES, DESCRIPTIONS)
     np.testing.assert_array_equal(restored.cosines(NEW), fitted.cosines(NEW))

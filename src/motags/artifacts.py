@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
@@ -133,27 +132,9 @@ def _rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write plot data, floats to 4 decimals; a text that a spreadsheet would run gets an apostrophe before it."""
-    texts = frame.select_dtypes(["object", "string"])
-    safe = frame.assign(**{str(name): column.map(_neutral) for name, column in texts.items()})
-    with replacing(path) as temporary:
-        safe.to_csv(temporary, index=False, float_format="%.4f", lineterminator="\n")
-
-
-def _neutral(value: object) -> object:
+def neutral(value: object) -> object:
+    """A text that a spreadsheet would run as a formula gets an apostrophe before it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
-def write_parquet(path: Path, frame: pd.DataFrame) -> None:
-    """Write and seal a table."""
-    with sealing(path) as temporary:
-        frame.to_parquet(temporary, index=False)
-
-
-def read_parquet(path: Path) -> pd.DataFrame:
-    """Read a sealed table. Raises MotagsError where it is missing or damaged."""
-    return pd.read_parquet(checked(path))
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], corpus: str) -> None:

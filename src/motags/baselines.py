@@ -5,7 +5,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
 from motags.local_models import LocalModels, LocalModelsParams
-from motags.words import WordsParams, regression, vectorizer
+from motags.regressions import WordsParams, regression, vectorizer
 
 
 def constant(Y: np.ndarray, n: int) -> np.ndarray:

@@ -188,9 +188,13 @@ def text_keys(texts: list[str]) -> list[str]:
     return [" ".join(re.findall(r"\w+", text.casefold())) or text for text in texts]
 
 
+def kinds_of(films: pd.DataFrame) -> dict[str, str]:
+    """Whether each tag is a genre or a keyword, by the frame that `fuse` made."""
+    genres = {tag for tags in films["genres"] for tag in tags}
+    return {tag: "genre" if tag in genres else "keyword" for tags in films["tags"] for tag in tags}
+
+
 def long_tail(films: pd.DataFrame) -> pd.DataFrame:
     """Films a tag, the most frequent first, genres and keywords told apart (Figure 4)."""
-    corpus = Corpus.from_frame(films)
-    genres = {tag for tags in films["genres"] for tag in tags}
-    kinds = ["genre" if tag in genres else "keyword" for tag in corpus.tags]
-    return pd.DataFrame({"tag": corpus.tags, "films": corpus.Y.sum(0), "kind": kinds})
+    corpus, kinds = Corpus.from_frame(films), kinds_of(films)
+    return pd.DataFrame({"tag": corpus.tags, "films": corpus.Y.sum(0), "kind": [kinds[tag] for tag in corpus.tags]})

@@ -63,9 +63,15 @@ class Ranker(nn.Module):
         """Logits (b, t) of evidence (b, w, t)."""
         against_all = (evidence - self.mean) / self.deviation
         against_own = (evidence - self.tag_mean) / self.tag_deviation
-        prior = self.prior.expand(len(evidence), 1, -1)
+        prior = self.prior.expand(evidence.shape[0], 1, -1)
         features = torch.cat([against_all, against_own, prior], dim=1).clamp(-CLIP, CLIP)  # (b, 2 w + 1, t)
         return self.network(features.transpose(1, 2)).squeeze(-1) + self.bias
+
+    def predict_proba(self, evidence: np.ndarray) -> np.ndarray:
+        """Scores (n, t) float32 of evidence (n, w, t)."""
+        with torch.inference_mode():
+            parts = [torch.sigmoid(self(part)) for part in torch.as_tensor(evidence).split(ROWS)]
+        return torch.cat(parts).numpy() if parts else np.empty((0, len(self.bias)), dtype=np.float32)
 
 
 def fit(evidence: np.ndarray, Y: np.ndarray, params: RankerParams, seed: int) -> Ranker:
@@ -105,13 +111,6 @@ def _standardise(ranker: Ranker, evidence: Tensor, Y: np.ndarray) -> None:
     odds = torch.logit(torch.as_tensor((Y.sum(0) + 0.5) / (len(Y) + 1), dtype=torch.float32))
     ranker.prior.copy_((odds - odds.mean()) / odds.std(correction=0).clamp(min=least))
     nn.init.constant_(cast("nn.Linear", ranker.network[-1]).bias, float(odds.mean()))
-
-
-def predict_proba(ranker: Ranker, evidence: np.ndarray) -> np.ndarray:
-    """Scores (n, t) float32 of evidence (n, w, t)."""
-    with torch.inference_mode():
-        parts = [torch.sigmoid(ranker(part)) for part in torch.as_tensor(evidence).split(ROWS)]
-    return torch.cat(parts).numpy() if parts else np.empty((0, len(ranker.bias)), dtype=np.float32)
 
 
 def thresholds_of(S: np.ndarray, macro: float) -> np.ndarray:

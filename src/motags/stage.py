@@ -21,6 +21,8 @@ from threadpoolctl import threadpool_limits
 from motags.errors import MotagsError
 
 PARAMS = Path("params.yaml")
+CARRIED = Path(__file__).with_name("params.yaml")  # the project's own, in an installed package
+DEFAULTS = CARRIED if CARRIED.exists() else Path(__file__).parents[2] / PARAMS
 LOGS = Path("logs")
 STATUS = Path("/proc/self/status")
 THREADS = {"threads": Annotated[int, Field(ge=0, le=1024)]}
@@ -78,12 +80,19 @@ def read_params(path: Path, types: Mapping[str, Any]) -> dict[str, Any]:
         MotagsError: the file can't be read, a section or key is missing or unknown, or a value has
             the wrong type or range; the message names each such key.
     """
+    return _validated(str(path), _values(path), types)
+
+
+def _values(path: Path) -> dict[str, Any]:
     try:
-        values = YAML(typ="safe", pure=True).load(path) or {}
+        return YAML(typ="safe", pure=True).load(path) or {}
     except YAMLError as error:
         raise MotagsError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except FileNotFoundError:
         raise MotagsError(f"{path} is missing: run in the project's root") from None
+
+
+def _validated(source: str, values: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
     params, wrong = {}, []
     for name, kind in types.items():
         try:
@@ -91,8 +100,31 @@ def read_params(path: Path, types: Mapping[str, Any]) -> dict[str, Any]:
         except ValidationError as error:
             wrong += [_sentence(name, kind, detail) for detail in error.errors()]
     if wrong:
-        raise MotagsError(f"{path}: {'; '.join(wrong)}")
+        raise MotagsError(f"{source}: {'; '.join(wrong)}")
     return params
+
+
+def completed(types: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections of parameters for those who have no params.yaml: records as they are given, keys over the defaults.
+
+    Raises:
+        MotagsError: a key is unknown, or a value has the wrong type or range.
+    """
+    values = _values(DEFAULTS)
+    for name in types:
+        if isinstance(given.get(name), Mapping):
+            values[name] = _over(values[name], given[name])
+    records = {name: record for name, record in given.items() if isinstance(record, BaseModel)}
+    rest = {name: kind for name, kind in types.items() if name not in records}
+    return _validated("Tagger", values, rest) | records
+
+
+def _over(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    changed = dict(values)
+    for name, value in given.items():
+        nested = isinstance(value, Mapping) and isinstance(changed.get(name), Mapping)
+        changed[name] = _over(changed[name], value) if nested else value
+    return changed
 
 
 def _config(kind: Any) -> ConfigDict | None:

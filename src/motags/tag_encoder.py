@@ -1,67 +1,19 @@
 """The encoder tuned on the tags themselves: each tag looks in a text for the words that speak for it."""
 
 import copy
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits, normalize
+from torch.nn.functional import normalize
 
-from motags.embedder import EmbedderParams, be_repeatable, device_of, layers_of, uses_bfloat16
+from motags.embedder import EmbedderParams, device_of, layers_of
 from motags.errors import MotagsError
-from motags.progress import Progress
 
 SHARPNESS = 15.0  # of the attention at the start: a tag reads the few words nearest to it
 SCALE = 8.0  # of the logits at the start
-WARMUP = 0.1  # share of the steps in which the rate rises
-MAX_GRADIENT_NORM = 1.0
-BUCKET = 50  # batches among which films of like length are put together
-
-Loss = Callable[..., Tensor]
-
-
-class TagEncoderParams(BaseModel):
-    """Section `tagger.encoder` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    trained_layers: Annotated[int, Field(ge=1)]
-    epochs: Annotated[int, Field(ge=1, le=1000)]
-    batch_size: Annotated[int, Field(ge=2, le=4096)]
-    learning_rate: Annotated[float, Field(gt=0, le=1)]
-    head_learning_rate: Annotated[float, Field(gt=0, le=1)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-
-
-@dataclass(frozen=True)
-class States:
-    """The token states of n texts under the layers that are trained: the rest of the encoder need not run again.
-
-    Attributes:
-        values: (tokens of all texts, d), float32 or bfloat16.
-        starts, lengths: (n,) int64, where in them each text's tokens begin, and how many it has.
-    """
-
-    values: Tensor
-    starts: np.ndarray
-    lengths: np.ndarray
-
-    def part(self, rows: np.ndarray) -> "States":
-        """Those of some texts, sharing the values."""
-        return States(self.values, self.starts[rows], self.lengths[rows])
-
-    def batch(self, rows: np.ndarray, device: str) -> tuple[Tensor, Tensor]:
-        """Padded states (b, T, d) float32, and which of them are there, (b, T) int64."""
-        own = [self.values[self.starts[row] : self.starts[row] + self.lengths[row]].float() for row in rows]
-        padded = nn.utils.rnn.pad_sequence(own, batch_first=True).to(device)  # (b, T, d)
-        lengths = torch.as_tensor(self.lengths[rows], device=device)
-        return padded, (torch.arange(padded.shape[1], device=device) < lengths[:, None]).long()
 
 
 class TagAttention(nn.Module):
@@ -114,11 +66,13 @@ class TagEncoder(nn.Module):
         super().__init__()
         self.transformer, self.head = transformer, head
 
-    def forward(self, attention_mask: Tensor, **inputs: Tensor) -> Tensor:
-        """Logits (b, t); `inputs` are those of the transformer: `input_ids`, or `inputs_embeds` for top layers."""
-        states = self.transformer(attention_mask=attention_mask, **inputs).last_hidden_state
-        logits: Tensor = self.head(states.float(), attention_mask)
-        return logits
+    def forward(self, attention_mask: Tensor, **inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (b, t) and embeddings (b, d) of unit length, the mean over the tokens.
+
+        `inputs` are those of the transformer: `input_ids`, or `inputs_embeds` for top layers.
+        """
+        states = self.transformer(attention_mask=attention_mask, **inputs).last_hidden_state.float()
+        return self.head(states, attention_mask), normalize(mean_state(states, attention_mask), dim=-1)
 
 
 def transformer_of(encoder: SentenceTransformer) -> Any:
@@ -177,25 +131,6 @@ def _layers_path(encoder: SentenceTransformer) -> str:
     return next(path for path, part in transformer_of(encoder).named_modules() if part is layers)
 
 
-def lower_states(encoder: SentenceTransformer, texts: list[str], params: EmbedderParams, trained_layers: int) -> States:
-    """Run the pre-trained encoder over n texts, as far as to the layers that will be trained."""
-    device, transformer = device_of(params), transformer_of(encoder)
-    tokens = tokenized(encoder.tokenizer, texts, params.max_tokens)
-    lengths = np.array([len(ids) for ids in tokens])
-    starts = np.cumsum(lengths) - lengths
-    bfloat16 = uses_bfloat16(params)
-    kind = torch.bfloat16 if bfloat16 else torch.float32
-    values = torch.empty(int(lengths.sum()), transformer.config.hidden_size, dtype=kind)
-    transformer.to(device).eval()
-    with torch.autocast(device, torch.bfloat16, enabled=bfloat16), torch.inference_mode():
-        for rows in _reported(of_like_length(lengths, params.encode_batch_size), "encoding"):
-            padded = encoder.tokenizer.pad({"input_ids": [tokens[row] for row in rows]}, return_tensors="pt").to(device)
-            hidden = transformer(**padded, output_hidden_states=True).hidden_states[-1 - trained_layers]  # (b, T, d)
-            for row, own in zip(rows, hidden.cpu(), strict=True):
-                values[starts[row] : starts[row] + lengths[row]] = own[: lengths[row]]
-    return States(values, starts, lengths)
-
-
 def tokenized(tokenizer: Any, texts: list[str], max_tokens: int) -> list[list[int]]:
     """The word pieces of each text, cut to what the encoder reads."""
     return list(tokenizer(texts, truncation=True, max_length=max_tokens)["input_ids"])
@@ -222,91 +157,3 @@ def mean_state(states: Tensor, there: Tensor) -> Tensor:
     """The mean of (b, T, d) over the tokens that are there (b, T)."""
     weight = there[..., None].to(states.dtype)
     return (states * weight).sum(1) / weight.sum(1)
-
-
-def tune(
-    top: nn.Module, head: nn.Module, states: States, Y: np.ndarray,
-    params: TagEncoderParams, embedder: EmbedderParams, seed: int, loss: Loss = binary_cross_entropy_with_logits,
-) -> TagEncoder:  # fmt: skip
-    """Train a copy of the top layers and a head on top of them, by default with binary cross-entropy over all tags.
-
-    Args:
-        head: called with states (b, T, d) and which are there (b, T), gives logits (b, t); it is trained in place.
-        states: of n training films; Y: (n, t) bool.
-        loss: of logits and labels (b, t), with `reduction="none"`.
-
-    Raises:
-        MotagsError: the loss is not finite.
-    """
-    be_repeatable(embedder)
-    torch.manual_seed(seed)
-    device, bfloat16 = device_of(embedder), uses_bfloat16(embedder)
-    model = TagEncoder(copy.deepcopy(top), head).to(device)
-    model.transformer.eval()  # the pre-trained layers run without their dropout
-    rates = {model.transformer: params.learning_rate, model.head: params.head_learning_rate}
-    optimizer = torch.optim.AdamW([{"params": _trained(part), "lr": rate} for part, rate in rates.items()])
-    labels = torch.as_tensor(Y, dtype=torch.float32)  # (n, t)
-    batches = [
-        rows for epoch in range(params.epochs) for rows in _shuffled(states.lengths, params.batch_size, seed + epoch)
-    ]
-    for step, rows in enumerate(_reported(batches, "tuning the encoder on tags"), start=1):
-        for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
-            group["lr"] = rate * _slope(step / (len(batches) + 1))
-        values, there = states.batch(rows, device)
-        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
-            logits = model(there, inputs_embeds=values)  # (b, t)
-        total = loss(logits.float(), labels[rows].to(device), reduction="none").sum() / len(rows)
-        if not math.isfinite(total.item()):
-            raise MotagsError(
-                f"the tag encoder's loss became {total.item()}: lower tagger.encoder.learning_rate (now "
-                f"{params.learning_rate:g}) or set embedder.precision to float32"
-            )
-        optimizer.zero_grad()
-        total.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
-        optimizer.step()
-    return model.eval()
-
-
-def _trained(part: nn.Module) -> list[nn.Parameter]:
-    return [weight for weight in part.parameters() if weight.requires_grad]
-
-
-def _slope(progress: float) -> float:
-    """A linear rise to 1, then a linear fall to 0; progress runs from 0 to 1."""
-    return min(progress / WARMUP, (1 - progress) / (1 - WARMUP))
-
-
-def logits_of(model: TagEncoder, states: States, embedder: EmbedderParams) -> np.ndarray:
-    """Logits (n, t) float32 of n films from their states under the top layers."""
-    device = device_of(embedder)
-    batches = of_like_length(states.lengths, embedder.encode_batch_size)
-    with torch.autocast(device, torch.bfloat16, enabled=uses_bfloat16(embedder)), torch.inference_mode():
-        parts = []
-        for rows in batches:
-            values, there = states.batch(rows, device)
-            parts.append(model(there, inputs_embeds=values).float().cpu().numpy())
-    return np.concatenate(parts)[np.argsort(np.concatenate(batches))]
-
-
-def of_like_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
-    """Rows in batches of like length, the longest first."""
-    order = np.argsort(-lengths, kind="stable")
-    return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
-
-
-def _shuffled(lengths: np.ndarray, batch_size: int, seed: int) -> list[np.ndarray]:
-    """Rows of one epoch in random batches of like length."""
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(len(lengths))
-    batches: list[np.ndarray] = []
-    for own in np.array_split(order, math.ceil(len(order) / (batch_size * BUCKET))):
-        batches += np.array_split(own[np.argsort(lengths[own], kind="stable")], math.ceil(len(own) / batch_size))
-    return [batches[i] for i in rng.permutation(len(batches))]
-
-
-def _reported(batches: list[np.ndarray], what: str) -> Iterator[np.ndarray]:
-    with Progress(what, len(batches), "batches") as progress:
-        for batch in batches:
-            yield batch
-            progress.update()

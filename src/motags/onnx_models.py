@@ -1,0 +1,68 @@
+"""The trained networks as ONNX graphs on onnxruntime: tagging needs no training stack."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from onnxruntime import InferenceSession, SessionOptions
+from tokenizers import Tokenizer
+
+Form = Literal["int8", "float32", "torch"]
+
+GRAPHS = {"float32": "encoder.onnx", "int8": "encoder_int8.onnx"}
+RANKER = "ranker.onnx"
+TOKENIZER = "encoder/tokenizer.json"
+ROWS = 256  # films that the ranker weighs at once: bounds memory, changes no score
+
+
+class OnnxEncoder:
+    """The tuned encoder. It reads one text at a time on each core, so no score feels its neighbours or padding.
+
+    Args:
+        folder: of the model; form: of the weights, "float32" or "int8".
+        max_tokens: at which a text is cut; threads: 0 for as many as there are cores.
+    """
+
+    def __init__(self, folder: Path, form: Form, max_tokens: int, threads: int = 0) -> None:
+        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        self._tokenizer.enable_truncation(max_tokens)
+        self._tokenizer.no_padding()
+        self._threads = threads or cores()
+        self._session = _session(folder / GRAPHS[form])
+
+    def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (n, t) and embeddings (n, d) of unit length, float32."""
+        encoded = self._tokenizer.encode_batch(texts)
+        with ThreadPoolExecutor(self._threads) as pool:
+            answers = list(pool.map(self._answer, (one.ids for one in encoded)))
+        logits, embeddings = zip(*answers, strict=True)
+        return np.concatenate(logits), np.concatenate(embeddings)
+
+    def _answer(self, ids: list[int]) -> list[np.ndarray]:
+        return self._session.run(None, {"input_ids": np.array([ids], dtype=np.int64)})
+
+
+class OnnxRanker:
+    """The ranker of a model's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._session = _session(folder / RANKER)
+
+    def predict_proba(self, evidence: np.ndarray) -> np.ndarray:
+        """Scores (n, t) float32 of evidence (n, w, t) float32."""
+        parts = (evidence[first : first + ROWS] for first in range(0, len(evidence), ROWS))
+        return np.concatenate([self._session.run(None, {"evidence": part})[0] for part in parts])
+
+
+def _session(graph: Path) -> InferenceSession:
+    options = SessionOptions()
+    options.intra_op_num_threads = 1  # films run beside each other instead
+    options.log_severity_level = 3
+    return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,142 @@
+"""Training of the tagger: witnesses on all films, the ranker on what they say of films that they have not seen."""
+
+import logging
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from sentence_transformers import SentenceTransformer
+
+from motags import ranker
+from motags.clusterer import Clusterer, ClustererParams
+from motags.embedder import EmbedderParams, device_of, pretrained
+from motags.errors import MotagsError
+from motags.ranker import RankerParams
+from motags.regressions import WordsParams, fit_mentions, fit_words
+from motags.stage import completed
+from motags.stratify import folds_of
+from motags.tag_encoder import TagAttention, TagEncoder, tag_vectors, tokenized, top_layers, whole
+from motags.tag_tuning import TagEncoderParams, answers_of, logits_of, lower_states, of_like_length, tune
+from motags.tagger import KnownFilms, Tagger, evidence
+
+WITNESSES = ("encoder", "words", "name", "description")
+MOST_PAIRS = 4_000_000  # (film, tag) pairs that the ranker learns from
+
+log = logging.getLogger(__name__)
+
+
+class TaggerParams(BaseModel):
+    """Section `tagger` of params.yaml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    folds: Annotated[int, Field(ge=2, le=20)]
+    encoder: TagEncoderParams
+    words: WordsParams
+    ranker: RankerParams
+
+
+SECTIONS: dict[str, Any] = {"tagger": TaggerParams, "embedder": EmbedderParams, "clusterer": ClustererParams}
+
+
+class TorchEncoder:
+    """The tuned encoder on PyTorch, in float32: half precision would let a score feel its neighbours."""
+
+    def __init__(self, model: TagEncoder, tokenizer: Any, embedder: EmbedderParams) -> None:
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.embedder = embedder
+
+    def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (n, t) and embeddings (n, d) of unit length, float32."""
+        device = device_of(self.embedder)
+        self.model.to(device)
+        tokens = tokenized(self.tokenizer, texts, self.embedder.max_tokens)
+        batches = of_like_length(np.array([len(ids) for ids in tokens]), self.embedder.encode_batch_size)
+        answers = []
+        with torch.inference_mode():
+            for rows in batches:
+                padded = self.tokenizer.pad({"input_ids": [tokens[row] for row in rows]}, return_tensors="pt")
+                answers.append([part.cpu().numpy() for part in self.model(**padded.to(device))])
+        order = np.argsort(np.concatenate(batches))
+        logits, embeddings = (np.concatenate(parts)[order] for parts in zip(*answers, strict=True))
+        return logits, embeddings
+
+
+class Training:
+    """One training of a tagger on n texts and Y (n, t) bool."""
+
+    def __init__(self, tagger: Tagger, texts: list[str], Y: np.ndarray, encoder: SentenceTransformer | None) -> None:
+        given = {name: getattr(tagger, name) for name in SECTIONS}
+        tagger.params_ = sections = completed(SECTIONS, given)
+        self.params: TaggerParams = sections["tagger"]
+        self.embedder: EmbedderParams = sections["embedder"]
+        self.clusterer: ClustererParams = sections["clusterer"]
+        self.seed = tagger.random_state
+        self.texts, self.Y, self.tags = texts, Y, tagger.tags_
+        self.encoder = encoder or pretrained(self.embedder)
+        self.top = top_layers(self.encoder, self.params.encoder.trained_layers)
+        self.states = lower_states(self.encoder, texts, self.embedder, self.params.encoder.trained_layers)
+        pairs = zip(tagger.tags_, tagger.descriptions_, strict=True)
+        said = [f"{tag}. {description}".strip() for tag, description in pairs]
+        self.start = tag_vectors(self.encoder, said, self.embedder)
+        self.mentions = fit_mentions(texts, tagger.tags_, tagger.descriptions_)
+
+    def asked(self) -> np.ndarray:
+        """Rows of the films that the ranker learns from: all, or as many as make enough pairs."""
+        most = max(MOST_PAIRS // len(self.tags), self.params.folds)
+        return np.sort(np.random.default_rng(self.seed).permutation(len(self.texts))[:most])
+
+    def evidence(self, asked: np.ndarray, fold: np.ndarray) -> np.ndarray:
+        """What the witnesses say of the films `asked`, (m, w, t) float32, each trained on the other folds."""
+        found = np.empty((len(asked), len(WITNESSES), len(self.tags)), dtype=np.float32)
+        for k in np.unique(fold[asked]):
+            log.info("evidence on fold %d of %d", k + 1, fold.max() + 1)
+            seen, held = np.flatnonzero(fold != k), fold[asked] == k
+            logits = logits_of(self.tuned(seen), self.states.part(asked[held]), self.embedder)
+            words = fit_words([self.texts[row] for row in seen], self.Y[seen], self.params.words, self.seed)
+            found[held] = evidence(logits, words, self.mentions, [self.texts[row] for row in asked[held]])
+        return found
+
+    def tuned(self, rows: np.ndarray) -> TagEncoder:
+        """The top layers tuned on some films."""
+        Y = self.Y[rows]
+        frequency = (Y.sum(0) + 0.5) / (len(Y) + 1)
+        head = TagAttention(self.start, frequency, self.params.encoder.dropout)
+        return tune(self.top, head, self.states.part(rows), Y, self.params.encoder, self.embedder, self.seed)
+
+
+def train(
+    tagger: Tagger, texts: list[str], Y: np.ndarray, ids: list[str], titles: list[str],
+    encoder: SentenceTransformer | None,
+) -> None:  # fmt: skip
+    """Train all parts of a tagger; see `Tagger.fit`."""
+    training = Training(tagger, texts, Y, encoder)
+    params, seed = training.params, training.seed
+    fold = folds_of(texts, Y, params.folds, seed)  # (n,)
+    if fold.max() < 1:
+        raise MotagsError("all training films have the same text: the tagger needs films to compare")
+    asked = training.asked()
+    found = training.evidence(asked, fold)
+    out_of_fold = cross_fitted(found, Y[asked], fold[asked], params.ranker, seed)
+    tuned = training.tuned(np.arange(len(texts)))
+    _, embeddings = answers_of(tuned, training.states.part(asked), training.embedder)
+    tagger.encoder_ = TorchEncoder(whole(training.encoder, tuned), training.encoder.tokenizer, training.embedder)
+    tagger.words_ = fit_words(texts, Y, params.words, seed)
+    tagger.mentions_ = training.mentions
+    tagger.ranker_ = ranker.fit(found, Y[asked], params.ranker, seed)
+    tagger.thresholds_ = ranker.thresholds_of(out_of_fold, params.ranker.macro).astype(np.float32)
+    clusters = Clusterer(**training.clusterer.model_dump(), random_state=seed).fit(embeddings)
+    tagger.centroids_ = clusters.centroids_
+    own = [[column[row] for row in asked] for column in (ids, titles)]
+    tagger.films_ = KnownFilms(own[0], own[1], embeddings, Y[asked], out_of_fold)
+
+
+def cross_fitted(evidence: np.ndarray, Y: np.ndarray, fold: np.ndarray, params: RankerParams, seed: int) -> np.ndarray:
+    """Scores (m, t) float32 of films by rankers that have not seen them; evidence (m, w, t), Y (m, t), fold (m,)."""
+    scores = np.empty(Y.shape, dtype=np.float32)
+    for k in np.unique(fold):
+        held = fold == k
+        scores[held] = ranker.fit(evidence[~held], Y[~held], params, seed).predict_proba(evidence[held])
+    return scores
