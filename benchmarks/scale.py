@@ -167,7 +167,7 @@ def _chart(field: str, title: str, *, log: bool) -> dict[str, Any]:
         "height": 220,
         "mark": {"type": "line", "point": True},
         "encoding": {"x": x, "y": y, "color": color},
-    }  # noqa: E501
+    }
 
 
 def table(points: list[dict[str, float]]) -> str:

@@ -14,7 +14,7 @@ Form = Literal["int8", "float32", "torch"]
 GRAPHS = {"float32": "encoder.onnx", "int8": "encoder_int8.onnx"}
 RANKER = "ranker.onnx"
 TOKENIZER = "encoder/tokenizer.json"
-ROWS = 256  # films that the ranker weighs at once: bounds memory, changes no score
+ROWS, PAIRS = 256, 250_000  # films and (film, tag) pairs that the ranker weighs at once: bounds memory alone
 
 
 class OnnxEncoder:
@@ -52,7 +52,8 @@ class OnnxRanker:
 
     def predict_proba(self, evidence: np.ndarray) -> np.ndarray:
         """Scores (n, t) float32 of evidence (n, w, t) float32."""
-        parts = (evidence[first : first + ROWS] for first in range(0, len(evidence), ROWS))
+        rows = min(ROWS, max(PAIRS // evidence.shape[2], 1))
+        parts = (evidence[first : first + rows] for first in range(0, len(evidence), rows))
         return np.concatenate([self._session.run(None, {"evidence": part})[0] for part in parts])
 
 
