@@ -21,16 +21,14 @@ from motags.artifacts import (
     checked,
     is_first_process,
     read_arrays,
-    read_parquet,
     replacing,
     seal,
     sealing,
     write_arrays,
-    write_csv,
     write_json,
-    write_parquet,
 )
 from motags.errors import MotagsError
+from motags.tables import read_parquet, write_csv, write_parquet
 
 Writing = Callable[[Path], AbstractContextManager[Path]]
 
@@ -366,6 +364,7 @@ import numpy as np
 import pandas as pd
 from motags.errors import MotagsError
 from motags.artifacts import *
+from motags.tables import *
 
 def folder(path):
     with sealing(path) as new:
@@ -421,6 +420,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from motags.artifacts import *
+from motags.tables import *
 
 out = Path(sys.argv[1])
 tags = sorted({"sea", "storm", "war", "love"})

@@ -1,5 +1,6 @@
 """How a trained tagger becomes a folder: weights as safetensors, graphs over them as ONNX, the rest as JSON."""
 
+import copy
 import json
 import logging
 import warnings
@@ -18,6 +19,7 @@ from safetensors.numpy import save_file
 from safetensors.torch import load_file as load_tensors
 from safetensors.torch import save_file as save_tensors
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from motags.artifacts import sealing
@@ -25,7 +27,7 @@ from motags.embedder import EmbedderParams
 from motags.model_card import model_card
 from motags.model_folder import FORMAT, Manifest, version_of
 from motags.onnx_models import GRAPHS, RANKER
-from motags.tag_encoder import TagAttention, TagEncoder
+from motags.tag_encoder import TagAttention, TagEncoder, mean_state
 from motags.tagger import Tagger
 from motags.training import TorchEncoder
 
@@ -38,12 +40,15 @@ class _OneText(nn.Module):
 
     def __init__(self, model: TagEncoder) -> None:
         super().__init__()
-        self.transformer, self.head = model.transformer, model.head
-        self.forward_whole = model.forward
+        own = copy.deepcopy(model)
+        own.transformer.set_attn_implementation("eager")  # the other kinds guard against rows that a mask empties
+        self.transformer, self.head = own.transformer, own.head
 
     def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (1, t) and embedding (1, d) of token ids (1, T)."""
-        return self.forward_whole(torch.ones_like(input_ids), input_ids=input_ids)
+        states = self.transformer(input_ids=input_ids).last_hidden_state
+        there = torch.ones_like(input_ids)
+        return self.head(states, there), normalize(mean_state(states, there), dim=-1)
 
 
 def write(tagger: Tagger, folder: Path) -> None:
@@ -124,13 +129,13 @@ def _write_graphs(model: TagEncoder, folder: Path) -> None:
     quieted = logging.getLogger()
     level = quieted.level
     quieted.setLevel(logging.ERROR)  # it advises what was just done
-    quantize_dynamic(
-        folded, folder / GRAPHS["int8"], weight_type=QuantType.QInt8, per_channel=True,
-        op_types_to_quantize=["MatMul", "Gather"],
-    )  # fmt: skip
+    quantize_dynamic(folded, folder / GRAPHS["int8"], weight_type=QuantType.QInt8, per_channel=True,
+                     op_types_to_quantize=["MatMul"])  # fmt: skip
     quieted.setLevel(level)
-    for file in folder.glob("folded.onnx*"):
-        file.unlink()
+    folded.unlink()
+    quantized = onnx.load(folder / GRAPHS["int8"])
+    _refer(quantized, folder / "encoder.safetensors")
+    onnx.save_model(quantized, folder / GRAPHS["int8"])
 
 
 def _ranker_graph(ranker: nn.Module, t: int, path: Path) -> None:

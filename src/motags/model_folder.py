@@ -68,7 +68,8 @@ def _no_surprise(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise MotagsError(f"{folder} can't be read as a model: {str(error).strip().splitlines()[0]}") from error
+        first = str(error).strip().splitlines()[0]
+        raise MotagsError(f"{folder} can't be read as a model: {first}; fetch it again") from error
 
 
 def _encoder(folder: Path, form: Form, threads: int, about: Manifest) -> Encoder:

@@ -7,13 +7,17 @@ from typing import Literal
 
 import numpy as np
 from onnxruntime import InferenceSession, SessionOptions
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NoSuchFile
 from tokenizers import Tokenizer
+
+from motags.errors import MotagsError
 
 Form = Literal["int8", "float32", "torch"]
 
 GRAPHS = {"float32": "encoder.onnx", "int8": "encoder_int8.onnx"}
 RANKER = "ranker.onnx"
 TOKENIZER = "encoder/tokenizer.json"
+SLOWER = ["SkipLayerNormFusion"]  # its kernel takes five times as long on a CPU as the two that it replaces
 ROWS = 256  # films that the ranker weighs at once: bounds memory, changes no score
 
 
@@ -60,7 +64,10 @@ def _session(graph: Path) -> InferenceSession:
     options = SessionOptions()
     options.intra_op_num_threads = 1  # films run beside each other instead
     options.log_severity_level = 3
-    return InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    try:
+        return InferenceSession(graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOWER)
+    except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+        raise MotagsError(f"{graph} can't be run: {str(error).splitlines()[0]}; fetch the model again") from error
 
 
 def cores() -> int:

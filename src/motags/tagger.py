@@ -141,8 +141,11 @@ class Tagger:
     def _score(self, texts: list[str]) -> Scores:
         logits, embeddings = self.encoder_.encode(texts)
         scores = self.ranker_.predict_proba(evidence(logits, self.words_, self.mentions_, texts))
-        nearest = (embeddings @ self.centroids_.T - (self.centroids_**2).sum(1) / 2).argmax(1)
-        return Scores(scores, embeddings, nearest)
+        return Scores(scores, embeddings, self.clusters(embeddings))
+
+    def clusters(self, embeddings: np.ndarray) -> np.ndarray:
+        """The nearest centroid of each of n embeddings (n, d), (n,) int64, by Euclidean distance."""
+        return (embeddings @ self.centroids_.T - (self.centroids_**2).sum(1) / 2).argmax(1)
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """Calibrated scores (n, t) float32."""

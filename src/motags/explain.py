@@ -1,0 +1,82 @@
+"""Why a text gets a tag: the words that carry it, the training films like it that bear it, its cluster."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from motags.errors import MotagsError
+from motags.tagger import Tagger
+
+WORD = re.compile(r"\w[\w'\u2019-]*")
+SPANS = 64  # most parts of a text that are left out in turn: a long text's parts are runs of words
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a text gets a tag.
+
+    Attributes:
+        tag, score, threshold: the tag, its score, and the score from which it is given.
+        words: (start, end, weight) of parts of the text, in order: by how much the tag's log odds fall without the
+            part; below zero, the part speaks against the tag.
+        films: (id, title, similarity) of the nearest training films that bear the tag, nearest first; the cosine.
+        cluster: of the text; cluster_tags: the most typical tags of its training films.
+    """
+
+    tag: str
+    score: float
+    threshold: float
+    words: list[tuple[int, int, float]]
+    films: list[tuple[str, str, float]]
+    cluster: int
+    cluster_tags: list[str]
+
+
+def explain(tagger: Tagger, text: str, tag: str, near: int = 5) -> Explanation:
+    """Explain one tag of one text by occlusion (Zeiler and Fergus 2014, section 4.2): each word is left out in turn.
+
+    Raises:
+        MotagsError: the tagger does not know the tag.
+    """
+    if tag not in tagger.tags_:
+        raise MotagsError(f"{tag!r} is none of the model's {len(tagger.tags_)} tags: see `tags` in its tagger.json")
+    j = tagger.tags_.index(tag)
+    spans = _spans(text)
+    scored = tagger.score([text, *(text[:start] + text[end:] for start, end in spans)])
+    p = np.clip(scored.scores[:, j].astype(np.float64), 1e-9, 1 - 1e-9)
+    odds = np.log(p) - np.log1p(-p)
+    words = [(start, end, float(odds[0] - without)) for (start, end), without in zip(spans, odds[1:], strict=True)]
+    cluster = int(scored.clusters[0])
+    films = _near(tagger, scored.embeddings[0], j, near)
+    score, threshold = float(scored.scores[0, j]), float(tagger.thresholds_[j])
+    return Explanation(tag, score, threshold, words, films, cluster, cluster_tags(tagger, cluster))
+
+
+def _spans(text: str) -> list[tuple[int, int]]:
+    """The words of a text, or runs of words where they are many."""
+    words = [match.span() for match in WORD.finditer(text)]
+    runs = np.array_split(np.arange(len(words)), min(len(words), SPANS)) if words else []
+    return [(words[run[0]][0], words[run[-1]][1]) for run in runs]
+
+
+def _near(tagger: Tagger, embedding: np.ndarray, j: int, count: int) -> list[tuple[str, str, float]]:
+    films = tagger.films_
+    bear = np.flatnonzero(films.Y[:, j])
+    cosines = films.embeddings[bear] @ embedding
+    best = np.argsort(-cosines, kind="stable")[:count]
+    return [
+        (films.ids[row], films.titles[row], float(cosine))
+        for row, cosine in zip(bear[best], cosines[best], strict=True)
+    ]
+
+
+def cluster_tags(tagger: Tagger, cluster: int, count: int = 3) -> list[str]:
+    """The tags that the training films of a cluster bear oftener than all do, most typical first."""
+    films = tagger.films_
+    own = tagger.clusters(films.embeddings) == cluster
+    if not own.any():
+        return []
+    share, everywhere = films.Y[own].mean(0), films.Y.mean(0)
+    excess = share - everywhere
+    return [tagger.tags_[j] for j in np.argsort(-excess, kind="stable")[:count] if excess[j] > 0]
