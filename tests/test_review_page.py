@@ -54,6 +54,7 @@ def visiting(
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{review.address}/reviewer")
+    expect(page.get_by_label("Your name")).to_be_focused()
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type(name)
     page.keyboard.press("Enter")
