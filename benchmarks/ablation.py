@@ -38,7 +38,7 @@ class Study:
     """The training films of one split, dealt to folds."""
 
     def __init__(self, catalogue: Path) -> None:
-        self.bench = Bench(catalogue, out=Path())
+        self.bench = Bench.of_films(catalogue, out=Path())
         self.seed = read_params(ROOT / PARAMS, {"seed": int})["seed"]
         rows = self.bench.rows(self.seed)
         known = self.bench.corpus.part(np.sort(np.concatenate([rows["train"], rows["validation"]])))

@@ -25,7 +25,7 @@ import json
 import logging
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -76,15 +76,21 @@ log = logging.getLogger("peers")
 class Bench:
     """One catalogue, its splits, and what each method answered."""
 
-    def __init__(self, catalogue: Path, out: Path, encoder: str | None = None) -> None:
+    def __init__(self, corpus: Corpus, descriptions: list[str], out: Path, encoder: str | None = None) -> None:
         self.params = read_params(ROOT / PARAMS, SECTIONS)
         if encoder:
             self.params["embedder"] = self.params["embedder"].model_copy(update={"model": encoder})
-        films, _ = read_catalogue(catalogue, 1.0)
-        frame, _ = fuse(films, read_synonyms(ROOT / "data/synonyms.csv"), self.params["dataset"])
-        self.corpus = Corpus.from_frame(frame)
-        self.descriptions = read_descriptions(ROOT / "data/descriptions.csv", self.corpus.tags)
+        self.corpus, self.descriptions = corpus, descriptions
         self.out = out / f"{self.corpus.digest}-{self._settings()}"
+
+    @classmethod
+    def of_films(cls, catalogue: Path, out: Path, encoder: str | None = None) -> Self:
+        """The bench of a catalogue of films, as the stage `dataset` reads it."""
+        films, _ = read_catalogue(catalogue, 1.0)
+        params = read_params(ROOT / PARAMS, {"dataset": DatasetParams})["dataset"]
+        frame, _ = fuse(films, read_synonyms(ROOT / "data/synonyms.csv"), params)
+        corpus = Corpus.from_frame(frame)
+        return cls(corpus, read_descriptions(ROOT / "data/descriptions.csv", corpus.tags), out, encoder)
 
     def _settings(self) -> str:
         """Says whether answers kept are to the same question; the encoder stands in their names."""
@@ -229,7 +235,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     for noisy in ("httpx", "sentence_transformers", "transformers", "accelerate"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    bench = Bench(arguments.catalogue, arguments.out, arguments.encoder)
+    bench = Bench.of_films(arguments.catalogue, arguments.out, arguments.encoder)
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     methods = [name for name in arguments.methods.split(",") if name]
     known = METHODS if arguments.encoder else [*PEERS, *METHODS]

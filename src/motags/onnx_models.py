@@ -18,7 +18,7 @@ GRAPHS = {"float32": "encoder.onnx", "int8": "encoder_int8.onnx"}
 RANKER = "ranker.onnx"
 TOKENIZER = "encoder/tokenizer.json"
 SLOWER = ["SkipLayerNormFusion"]  # its kernel takes five times as long on a CPU as the two that it replaces
-ROWS = 256  # films that the ranker weighs at once: bounds memory, changes no score
+ROWS, PAIRS = 256, 250_000  # films and (film, tag) pairs that the ranker weighs at once: bounds memory alone
 
 
 class OnnxEncoder:
@@ -56,7 +56,8 @@ class OnnxRanker:
 
     def predict_proba(self, evidence: np.ndarray) -> np.ndarray:
         """Scores (n, t) float32 of evidence (n, w, t) float32."""
-        parts = (evidence[first : first + ROWS] for first in range(0, len(evidence), ROWS))
+        rows = min(ROWS, max(PAIRS // evidence.shape[2], 1))
+        parts = (evidence[first : first + rows] for first in range(0, len(evidence), rows))
         return np.concatenate([self._session.run(None, {"evidence": part})[0] for part in parts])
 
 
@@ -66,10 +67,8 @@ def _session(graph: Path) -> InferenceSession:
     options.log_severity_level = 3
     try:
         return InferenceSession(graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOWER)
-    except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile, NotImplemented) as error:
-        raise MotagsError(
-            f"{graph} is no graph that can be run: {str(error).splitlines()[0]}; fetch it again"
-        ) from error
+    except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+        raise MotagsError(f"{graph} can't be run: {str(error).splitlines()[0]}; fetch the model again") from error
 
 
 def cores() -> int:

@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 CLIP = 8.0  # standard deviations: further out, evidence says no more
 WARMUP_STEPS = 20
-ROWS = 256  # films of one forward pass
+ROWS, PAIRS = 256, 250_000  # films and (film, tag) pairs of one forward pass at most
 
 
 class RankerParams(BaseModel):
@@ -69,21 +69,26 @@ class Ranker(nn.Module):
 
     def predict_proba(self, evidence: np.ndarray) -> np.ndarray:
         """Scores (n, t) float32 of evidence (n, w, t)."""
+        rows = min(ROWS, max(PAIRS // len(self.bias), 1))
         with torch.inference_mode():
-            parts = [torch.sigmoid(self(part)) for part in torch.as_tensor(evidence).split(ROWS)]
+            parts = [torch.sigmoid(self(part)) for part in torch.as_tensor(evidence).split(rows)]
         return torch.cat(parts).numpy() if parts else np.empty((0, len(self.bias)), dtype=np.float32)
 
 
-def fit(evidence: np.ndarray, Y: np.ndarray, params: RankerParams, seed: int) -> Ranker:
+def fit(
+    evidence: np.ndarray, Y: np.ndarray, params: RankerParams, seed: int, frequency: np.ndarray | None = None
+) -> Ranker:
     """Train a ranker with binary cross-entropy.
 
     Args:
         evidence: (n, w, t) float32, each from models that have not seen the film; Y: (n, t) bool.
+        frequency: (t,), the share of films that bear each tag, inside (0, 1), if the n films are a sample of more.
     """
     torch.manual_seed(seed)
     n, witnesses, t = evidence.shape
     ranker = Ranker(witnesses, t, params.width, params.dropout)
-    _standardise(ranker, torch.as_tensor(evidence), Y)
+    share = (Y.sum(0) + 0.5) / (n + 1) if frequency is None else frequency
+    _standardise(ranker, torch.as_tensor(evidence), share)
     network: dict[str, Any] = {"params": list(ranker.network.parameters())}
     weights = [network, {"params": [ranker.bias], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(weights, lr=params.learning_rate)
@@ -102,13 +107,13 @@ def fit(evidence: np.ndarray, Y: np.ndarray, params: RankerParams, seed: int) ->
     return ranker.eval()
 
 
-def _standardise(ranker: Ranker, evidence: Tensor, Y: np.ndarray) -> None:
+def _standardise(ranker: Ranker, evidence: Tensor, frequency: np.ndarray) -> None:
     least = torch.finfo(torch.float32).eps
     ranker.mean.copy_(evidence.mean((0, 2))[:, None])
     ranker.deviation.copy_(evidence.std((0, 2), correction=0)[:, None].clamp(min=least))
     ranker.tag_mean.copy_(evidence.mean(0))
     ranker.tag_deviation.copy_(evidence.std(0, correction=0).clamp(min=least))
-    odds = torch.logit(torch.as_tensor((Y.sum(0) + 0.5) / (len(Y) + 1), dtype=torch.float32))
+    odds = torch.logit(torch.as_tensor(frequency, dtype=torch.float32))
     ranker.prior.copy_((odds - odds.mean()) / odds.std(correction=0).clamp(min=least))
     nn.init.constant_(cast("nn.Linear", ranker.network[-1]).bias, float(odds.mean()))
 

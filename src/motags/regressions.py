@@ -1,5 +1,6 @@
 """Training of what `words` says: regressions on TF-IDF by scikit-learn, and the letters of tags' names."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import joblib
@@ -11,11 +12,18 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from motags.errors import MotagsError
+from motags.sparse import SparseRows
 from motags.tfidf import LETTERS, Tfidf
 from motags.words import Mentions, Words
 
 MOST_FILMS = 20_000  # of a tag's regression that do not bear it; more change little and cost much
+MOST_PAIRS = 20_000_000  # such (film, tag) pairs of all tags together; at least LEAST_FILMS a tag
+LEAST_FILMS = 2_000
+MOST_RUNS = 500_000  # of words, the most frequent ones
+MOST_COEFFICIENTS = 50_000_000  # kept of all tags: of more, each tag keeps its largest KEPT
+KEPT = 4_000
 MOST_LETTER_RUNS = 50_000
+MOST_SPELT = 20_000  # texts whose runs of letters are counted
 
 
 class WordsParams(BaseModel):
@@ -31,8 +39,9 @@ class WordsParams(BaseModel):
 def vectorizer(params: WordsParams) -> TfidfVectorizer:
     """TF-IDF of runs of words, frequencies by their logarithm."""
     return TfidfVectorizer(
-        ngram_range=(1, params.max_ngram), min_df=params.min_df, sublinear_tf=True, strip_accents="unicode"
-    )
+        ngram_range=(1, params.max_ngram), min_df=params.min_df, max_features=MOST_RUNS, sublinear_tf=True,
+        strip_accents="unicode",
+    )  # fmt: skip
 
 
 def regression(params: WordsParams, seed: int) -> LogisticRegression:
@@ -54,31 +63,59 @@ def fit_words(texts: list[str], Y: np.ndarray, params: WordsParams, seed: int) -
             f"no word stands in {params.min_df} of {len(texts)} training films: give more films, or lower "
             "tagger.words.min_df"
         ) from error
+    v, t = X.shape[1], Y.shape[1]
+    kept = v if v * t <= MOST_COEFFICIENTS else min(KEPT, v)
+    without = min(MOST_FILMS, max(MOST_PAIRS // t, LEAST_FILMS))
     one = joblib.delayed(_fit_tag)
     work = joblib.Parallel(n_jobs=torch.get_num_threads(), prefer="threads")
-    fitted = work(one(X, y, params, seed + j) for j, y in enumerate(Y.T))
-    coef = np.stack([coef for coef, _ in fitted], axis=1)
-    intercept = np.array([intercept for _, intercept in fitted], dtype=np.float32)
-    return Words(_kept(tfidf, params.max_ngram), coef, intercept)
+    fitted = work(one(X, y, params, seed + j, without, kept) for j, y in enumerate(Y.T))
+    runs, values, intercepts = zip(*fitted, strict=True)
+    coef = _dense(runs, values, v) if kept == v else _sparse(runs, values, v)
+    return Words(_kept(tfidf, params.max_ngram), coef, np.array(intercepts, dtype=np.float32))
 
 
-def _fit_tag(X: csr_matrix, y: np.ndarray, params: WordsParams, seed: int) -> tuple[np.ndarray, float]:
+def _fit_tag(
+    X: csr_matrix, y: np.ndarray, params: WordsParams, seed: int, most_without: int, kept: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Of one tag the runs that are kept, (z,) int32, their coefficients (z,) float32, and the intercept."""
     if y.all() or not y.any():
-        return np.zeros(X.shape[1], dtype=np.float32), 1.0 if y.all() else -1.0
+        return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32), 1.0 if y.all() else -1.0
     without = np.flatnonzero(~y)
-    if len(without) > MOST_FILMS:
-        without = np.random.default_rng(seed).choice(without, MOST_FILMS, replace=False)
-    rows = np.sort(np.concatenate([np.flatnonzero(y), without]))
-    model = regression(params, seed).fit(X[rows], y[rows])
-    return model.coef_[0].astype(np.float32), float(model.intercept_[0])
+    runs = np.arange(X.shape[1], dtype=np.int32)
+    if len(without) > most_without:
+        without = np.random.default_rng(seed).choice(without, most_without, replace=False)
+        rows = np.sort(np.concatenate([np.flatnonzero(y), without]))
+        X, y = X[rows], y[rows]
+        runs, places = np.unique(X.indices, return_inverse=True)  # runs that no film has get no weight
+        X = csr_matrix((X.data, places.astype(np.int32), X.indptr), shape=(len(rows), len(runs)))
+    model = regression(params, seed).fit(X, y)
+    values = model.coef_[0].astype(np.float32)
+    if len(values) > kept:
+        largest = np.sort(np.argpartition(-np.abs(values), kept)[:kept])
+        runs, values = runs[largest], values[largest]
+    return runs, values, float(model.intercept_[0])
 
 
-def fit_mentions(texts: list[str], names: list[str], descriptions: list[str]) -> Mentions:
+def _dense(runs: Sequence[np.ndarray], values: Sequence[np.ndarray], v: int) -> np.ndarray:
+    coef = np.zeros((v, len(runs)), dtype=np.float32)
+    for tag, (own, weights) in enumerate(zip(runs, values, strict=True)):
+        coef[own, tag] = weights
+    return coef
+
+
+def _sparse(runs: Sequence[np.ndarray], values: Sequence[np.ndarray], v: int) -> SparseRows:
+    tags = np.repeat(np.arange(len(runs), dtype=np.int32), [len(own) for own in runs])
+    return SparseRows.of_places(np.concatenate(runs), tags, np.concatenate(values), (v, len(runs)))
+
+
+def fit_mentions(texts: list[str], names: list[str], descriptions: list[str], seed: int = 0) -> Mentions:
     """Weigh the runs of letters by how many texts have them; a tag without description has an empty one."""
     tfidf = TfidfVectorizer(
         analyzer="char_wb", ngram_range=LETTERS, sublinear_tf=True, strip_accents="unicode", dtype=np.float32,
         max_features=MOST_LETTER_RUNS,
     )  # fmt: skip
+    if len(texts) > MOST_SPELT:
+        texts = [texts[row] for row in np.random.default_rng(seed).choice(len(texts), MOST_SPELT, replace=False)]
     return Mentions(_kept(tfidf.fit([*texts, *names]), 0), names, descriptions)
 
 

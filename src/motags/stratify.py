@@ -12,6 +12,7 @@ from motags.errors import MotagsError
 
 PARTS = ("train", "validation", "test")
 MIN_STRATIFIED = 20  # fewer texts are drawn at random: there is nothing to balance
+MOST_STRATIFIED = 2 * 10**10  # texts by squared tags, which it takes: more are drawn at random, as many even out
 
 
 class SplitParams(BaseModel):
@@ -55,7 +56,7 @@ def folds_of(texts: list[str], Y: np.ndarray, k: int, seed: int) -> np.ndarray:
     """
     group, Y = _grouped(texts, Y)
     fold = np.random.default_rng(seed).permutation(np.arange(len(Y)) % k)
-    if len(Y) >= MIN_STRATIFIED:
+    if _can_be_stratified(Y):
         drawer = MultilabelStratifiedKFold(k, shuffle=True, random_state=seed)
         for number, (_, held) in enumerate(drawer.split(Y, _two_columns(Y))):
             fold[held] = number
@@ -66,8 +67,13 @@ def _grouped(texts: list[str], Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The group of each text, (n,), the same for texts that are the same; and the groups' labels (groups, t)."""
     _, group = np.unique(text_keys(texts), return_inverse=True)
     labels = np.zeros((group.max() + 1, Y.shape[1]), dtype=bool)
-    np.logical_or.at(labels, group, Y)
+    rows, columns = np.nonzero(Y)
+    labels[group[rows], columns] = True
     return group, labels
+
+
+def _can_be_stratified(Y: np.ndarray) -> bool:
+    return len(Y) >= MIN_STRATIFIED and Y.size * Y.shape[1] <= MOST_STRATIFIED
 
 
 def _two_columns(Y: np.ndarray) -> np.ndarray:
@@ -77,7 +83,7 @@ def _two_columns(Y: np.ndarray) -> np.ndarray:
 
 def _draw(Y: np.ndarray, share: float, seed: int, leave: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows kept, at least `leave`, and rows drawn, at least one."""
-    if len(Y) >= MIN_STRATIFIED:
+    if _can_be_stratified(Y):
         drawer = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
         labels = _two_columns(Y)
         kept, drawn = next(drawer.split(labels, labels))

@@ -38,14 +38,16 @@ class TagAttention(nn.Module):
         self.share = nn.Parameter(torch.tensor(0.5))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, states: Tensor, there: Tensor) -> Tensor:
-        """Logits (b, t) of states (b, T, d), and which of them are there (b, T)."""
+    def forward(self, states: Tensor, there: Tensor, tags: Tensor | None = None) -> Tensor:
+        """Logits (b, t) of states (b, T, d), and which of them are there (b, T); of some `tags` (u,) only, (b, u)."""
+        learned: tuple[Tensor, ...] = (self.weight, self.query, self.bias)
+        weight, query, bias = learned if tags is None else (part[tags] for part in learned)
         whole = normalize(mean_state(states, there), dim=-1)  # (b, d)
         words = normalize(states, dim=-1)  # (b, T, d)
         absent = there[..., None] == 0
-        attention = (self.sharpness * words @ self.query.T).masked_fill(absent, -torch.inf).softmax(1)  # (b, T, t)
-        said = (attention * (words @ self.weight.T)).sum(1)  # (b, t)
-        return self.scale * (self.dropout(whole) @ self.weight.T + self.share * said) + self.bias
+        attention = (self.sharpness * words @ query.T).masked_fill(absent, -torch.inf).softmax(1)  # (b, T, t)
+        said = (attention * (words @ weight.T)).sum(1)  # (b, t)
+        return self.scale * (self.dropout(whole) @ weight.T + self.share * said) + bias
 
 
 class Given(nn.Module):
@@ -66,13 +68,14 @@ class TagEncoder(nn.Module):
         super().__init__()
         self.transformer, self.head = transformer, head
 
-    def forward(self, attention_mask: Tensor, **inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (b, t) and embeddings (b, d) of unit length, the mean over the tokens.
+    def forward(self, attention_mask: Tensor, tags: Tensor | None = None, **inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (b, t), or of some `tags` only, and embeddings (b, d) of unit length, the mean over the tokens.
 
         `inputs` are those of the transformer: `input_ids`, or `inputs_embeds` for top layers.
         """
         states = self.transformer(attention_mask=attention_mask, **inputs).last_hidden_state.float()
-        return self.head(states, attention_mask), normalize(mean_state(states, attention_mask), dim=-1)
+        logits = self.head(states, attention_mask, *([] if tags is None else [tags]))
+        return logits, normalize(mean_state(states, attention_mask), dim=-1)
 
 
 def transformer_of(encoder: SentenceTransformer) -> Any:

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
@@ -20,6 +22,8 @@ from motags.tag_encoder import TagEncoder, tokenized, transformer_of
 
 WARMUP = 0.1  # share of the steps in which the rate rises
 MAX_GRADIENT_NORM = 1.0
+MOST_TAGS = 512  # of a step, if there are more: all that its films bear, and some that they don't
+MOST_BYTES = 2 * 2**30  # of states in memory: more lie in a file
 BUCKET = 50  # batches among which films of like length are put together
 
 Loss = Callable[..., Tensor]
@@ -71,7 +75,7 @@ def lower_states(encoder: SentenceTransformer, texts: list[str], params: Embedde
     starts = np.cumsum(lengths) - lengths
     bfloat16 = uses_bfloat16(params)
     kind = torch.bfloat16 if bfloat16 else torch.float32
-    values = torch.empty(int(lengths.sum()), transformer.config.hidden_size, dtype=kind)
+    values = _room(int(lengths.sum()), transformer.config.hidden_size, kind)
     transformer.to(device).eval()
     with torch.autocast(device, torch.bfloat16, enabled=bfloat16), torch.inference_mode():
         for rows in _reported(of_like_length(lengths, params.encode_batch_size), "encoding"):
@@ -80,6 +84,33 @@ def lower_states(encoder: SentenceTransformer, texts: list[str], params: Embedde
             for row, own in zip(rows, hidden.cpu(), strict=True):
                 values[starts[row] : starts[row] + lengths[row]] = own[: lengths[row]]
     return States(values, starts, lengths)
+
+
+def _room(tokens: int, d: int, kind: torch.dtype) -> Tensor:
+    """An empty tensor (tokens, d), in a temporary file where it would be too large for memory.
+
+    Raises:
+        MotagsError: there is no room for the file.
+    """
+    size = tokens * d * kind.itemsize
+    if size <= MOST_BYTES:
+        return torch.empty(tokens, d, dtype=kind)
+    with tempfile.TemporaryFile() as file:  # it lasts as long as the tensor
+        try:
+            _reserve(file.fileno(), size)
+        except OSError as error:
+            raise MotagsError(
+                f"{tempfile.gettempdir()} has no room for {size / 2**30:.1f} GB of what the encoder says of the films "
+                f"({error.strerror}): make room, or set TMPDIR to another folder"
+            ) from error
+        return torch.from_numpy(np.memmap(file, np.uint8, "r+")).view(kind).reshape(tokens, d)
+
+
+def _reserve(file: int, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+    else:
+        os.ftruncate(file, size)
 
 
 def tune(
@@ -103,7 +134,7 @@ def tune(
     model.transformer.eval()  # the pre-trained layers run without their dropout
     rates = {model.transformer: params.learning_rate, model.head: params.head_learning_rate}
     optimizer = torch.optim.AdamW([{"params": _trained(part), "lr": rate} for part, rate in rates.items()])
-    labels = torch.as_tensor(Y, dtype=torch.float32)  # (n, t)
+    rng = np.random.default_rng(seed)
     batches = [
         rows for epoch in range(params.epochs) for rows in _shuffled(states.lengths, params.batch_size, seed + epoch)
     ]
@@ -111,9 +142,12 @@ def tune(
         for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
             group["lr"] = rate * _slope(step / (len(batches) + 1))
         values, there = states.batch(rows, device)
+        labels = torch.as_tensor(Y[rows], dtype=torch.float32, device=device)  # (b, t)
+        drawn, weight = _drawn_tags(Y[rows], rng) if Y.shape[1] > MOST_TAGS else (None, None)
         with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
-            logits, _ = model(there, inputs_embeds=values)  # (b, t)
-        total = loss(logits.float(), labels[rows].to(device), reduction="none").sum() / len(rows)
+            logits, _ = model(there, drawn, inputs_embeds=values)  # (b, t)
+        losses = loss(logits.float(), labels if drawn is None else labels[:, drawn], reduction="none")
+        total = (losses if weight is None else losses * weight).sum() / len(rows)
         if not math.isfinite(total.item()):
             raise MotagsError(
                 f"the tag encoder's loss became {total.item()}: lower tagger.encoder.learning_rate (now "
@@ -124,6 +158,19 @@ def tune(
         nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
         optimizer.step()
     return model.eval()
+
+
+def _drawn_tags(Y: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """The tags (u,) that films with labels Y (b, t) learn from in one step, and how much each weighs, (u,).
+
+    All that the films bear, and some of the others, which stand for all others.
+    """
+    borne = Y.any(0)
+    others = np.flatnonzero(~borne)
+    drawn = rng.choice(others, min(max(MOST_TAGS - borne.sum(), 1), len(others)), replace=False)
+    weight = np.repeat([1.0, len(others) / max(len(drawn), 1)], [borne.sum(), len(drawn)])
+    tags = np.concatenate([np.flatnonzero(borne), drawn])
+    return torch.as_tensor(tags), torch.as_tensor(weight, dtype=torch.float32)
 
 
 def _trained(part: nn.Module) -> list[nn.Parameter]:

@@ -81,12 +81,32 @@ class Training:
         pairs = zip(tagger.tags_, tagger.descriptions_, strict=True)
         said = [f"{tag}. {description}".strip() for tag, description in pairs]
         self.start = tag_vectors(self.encoder, said, self.embedder)
-        self.mentions = fit_mentions(texts, tagger.tags_, tagger.descriptions_)
+        self.mentions = fit_mentions(texts, tagger.tags_, tagger.descriptions_, self.seed)
 
-    def asked(self) -> np.ndarray:
-        """Rows of the films that the ranker learns from: all, or as many as make enough pairs."""
-        most = max(MOST_PAIRS // len(self.tags), self.params.folds)
-        return np.sort(np.random.default_rng(self.seed).permutation(len(self.texts))[:most])
+    @property
+    def needed(self) -> int:
+        """Films that make as many pairs as the ranker learns from."""
+        return max(MOST_PAIRS // len(self.tags), self.params.folds)
+
+    def folds(self) -> np.ndarray:
+        """The fold (n,) of each film: its evidence is from models that are trained on the others.
+
+        Where the ranker needs a small part of the films only, one fold is enough; -1 for films of none.
+
+        Raises:
+            MotagsError: all texts are the same.
+        """
+        n, k = len(self.texts), self.params.folds
+        one_is_enough = self.needed * k < n
+        fold = folds_of(self.texts, self.Y, max(4 * n // (5 * self.needed), 2) if one_is_enough else k, self.seed)
+        if fold.max() < 1:
+            raise MotagsError("all training films have the same text: the tagger needs films to compare")
+        return np.where(fold == 0, 0, -1) if one_is_enough else fold
+
+    def asked(self, fold: np.ndarray) -> np.ndarray:
+        """Rows of the films that the ranker learns from, of those with a fold: all, or as many as are needed."""
+        rows = np.random.default_rng(self.seed).permutation(len(self.texts))
+        return np.sort(rows[fold[rows] >= 0][: self.needed])
 
     def evidence(self, asked: np.ndarray, fold: np.ndarray) -> np.ndarray:
         """What the witnesses say of the films `asked`, (m, w, t) float32, each trained on the other folds."""
@@ -102,8 +122,7 @@ class Training:
     def tuned(self, rows: np.ndarray) -> TagEncoder:
         """The top layers tuned on some films."""
         Y = self.Y[rows]
-        frequency = (Y.sum(0) + 0.5) / (len(Y) + 1)
-        head = TagAttention(self.start, frequency, self.params.encoder.dropout)
+        head = TagAttention(self.start, share(Y), self.params.encoder.dropout)
         return tune(self.top, head, self.states.part(rows), Y, self.params.encoder, self.embedder, self.seed)
 
 
@@ -114,18 +133,18 @@ def train(
     """Train all parts of a tagger; see `Tagger.fit`."""
     training = Training(tagger, texts, Y, encoder)
     params, seed = training.params, training.seed
-    fold = folds_of(texts, Y, params.folds, seed)  # (n,)
-    if fold.max() < 1:
-        raise MotagsError("all training films have the same text: the tagger needs films to compare")
-    asked = training.asked()
+    fold = training.folds()
+    asked = training.asked(fold)
     found = training.evidence(asked, fold)
-    out_of_fold = cross_fitted(found, Y[asked], fold[asked], params.ranker, seed)
+    apart = fold[asked] if fold.max() else folds_of([texts[row] for row in asked], Y[asked], params.folds, seed)
+    frequency = None if len(asked) == len(texts) else share(Y)
+    out_of_fold = cross_fitted(found, Y[asked], apart, params.ranker, seed, frequency)
     tuned = training.tuned(np.arange(len(texts)))
     _, embeddings = answers_of(tuned, training.states.part(asked), training.embedder)
     tagger.encoder_ = TorchEncoder(whole(training.encoder, tuned), training.encoder.tokenizer, training.embedder)
     tagger.words_ = fit_words(texts, Y, params.words, seed)
     tagger.mentions_ = training.mentions
-    tagger.ranker_ = ranker.fit(found, Y[asked], params.ranker, seed)
+    tagger.ranker_ = ranker.fit(found, Y[asked], params.ranker, seed, frequency)
     tagger.thresholds_ = ranker.thresholds_of(out_of_fold, params.ranker.macro).astype(np.float32)
     clusters = Clusterer(**training.clusterer.model_dump(), random_state=seed).fit(embeddings)
     tagger.centroids_ = clusters.centroids_
@@ -133,10 +152,18 @@ def train(
     tagger.films_ = KnownFilms(own[0], own[1], embeddings, Y[asked], out_of_fold)
 
 
-def cross_fitted(evidence: np.ndarray, Y: np.ndarray, fold: np.ndarray, params: RankerParams, seed: int) -> np.ndarray:
+def share(Y: np.ndarray) -> np.ndarray:
+    """The share of films that bear each tag, (t,), inside (0, 1)."""
+    return (Y.sum(0) + 0.5) / (len(Y) + 1)
+
+
+def cross_fitted(
+    evidence: np.ndarray, Y: np.ndarray, fold: np.ndarray, params: RankerParams, seed: int,
+    frequency: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
     """Scores (m, t) float32 of films by rankers that have not seen them; evidence (m, w, t), Y (m, t), fold (m,)."""
     scores = np.empty(Y.shape, dtype=np.float32)
     for k in np.unique(fold):
         held = fold == k
-        scores[held] = ranker.fit(evidence[~held], Y[~held], params, seed).predict_proba(evidence[held])
+        scores[held] = ranker.fit(evidence[~held], Y[~held], params, seed, frequency).predict_proba(evidence[held])
     return scores

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from motags.sparse import SparseRows
 from motags.tfidf import Tfidf
 
 
@@ -13,10 +14,10 @@ class Words:
 
     Args:
         tfidf: its vocabulary has v runs of words.
-        coef: (v, t) float32; intercept: (t,) float32.
+        coef: (v, t) float32, an array or, where that would be too large, its largest values; intercept: (t,) float32.
     """
 
-    def __init__(self, tfidf: Tfidf, coef: np.ndarray, intercept: np.ndarray) -> None:
+    def __init__(self, tfidf: Tfidf, coef: np.ndarray | SparseRows, intercept: np.ndarray) -> None:
         self.tfidf = tfidf
         self.coef = coef
         self.intercept = intercept
@@ -25,18 +26,31 @@ class Words:
         """Logits (n, t) float32."""
         logits = np.empty((len(texts), len(self.intercept)), dtype=np.float32)
         for row, text in enumerate(texts):
-            places, weights = self.tfidf.weigh(text)
-            logits[row] = weights @ self.coef[places] + self.intercept
+            logits[row] = self._sum(*self.tfidf.weigh(text)) + self.intercept
         return logits
+
+    def _sum(self, places: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        if isinstance(self.coef, SparseRows):
+            return self.coef.combined(places, weights)
+        return weights @ self.coef[places]
 
     def state(self) -> tuple[dict[str, np.ndarray], list[str]]:
         """What was learned, as arrays, and the vocabulary in the order of their rows."""
-        return {"idf": self.tfidf.idf, "coef": self.coef, "intercept": self.intercept}, self.tfidf.vocabulary
+        arrays = {"idf": self.tfidf.idf, "intercept": self.intercept}
+        if isinstance(self.coef, SparseRows):
+            arrays |= {"starts": self.coef.starts, "columns": self.coef.columns, "values": self.coef.values}
+        else:
+            arrays["coef"] = self.coef
+        return arrays, self.tfidf.vocabulary
 
     @classmethod
     def restored(cls, arrays: Mapping[str, np.ndarray], vocabulary: list[str], max_ngram: int) -> Self:
         """The model whose `state` was kept."""
-        return cls(Tfidf(vocabulary, arrays["idf"], max_ngram), arrays["coef"], arrays["intercept"])
+        tfidf, intercept = Tfidf(vocabulary, arrays["idf"], max_ngram), arrays["intercept"]
+        if "coef" in arrays:
+            return cls(tfidf, arrays["coef"], intercept)
+        coef = SparseRows(arrays["starts"], arrays["columns"], arrays["values"], len(intercept))
+        return cls(tfidf, coef, intercept)
 
 
 class Mentions:
@@ -50,13 +64,17 @@ class Mentions:
 
     def __init__(self, tfidf: Tfidf, names: list[str], descriptions: list[str]) -> None:
         self.tfidf = tfidf
-        self._about = _Said(tfidf, [*names, *descriptions])
+        weighed = [tfidf.weigh(said) for said in (*names, *descriptions)]
+        places, weights = (np.concatenate(parts) for parts in zip(*weighed, strict=True))
+        sayings = np.repeat(np.arange(len(weighed)), [len(own) for own, _ in weighed])
+        # few sayings share a run, so a text meets few of them
+        self._about = SparseRows.of_places(places, sayings, weights, (len(tfidf.vocabulary), len(weighed)))
 
     def cosines(self, texts: list[str]) -> np.ndarray:
         """Cosines (n, 2, t) float32, with the names and with the descriptions."""
-        cosines = np.empty((len(texts), self._about.count), dtype=np.float32)
+        cosines = np.empty((len(texts), self._about.width), dtype=np.float32)
         for row, text in enumerate(texts):
-            cosines[row] = self._about.cosines(*self.tfidf.weigh(text))
+            cosines[row] = self._about.combined(*self.tfidf.weigh(text))
         return cosines.reshape(len(texts), 2, -1)
 
     def state(self) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -69,23 +87,3 @@ class Mentions:
     ) -> Self:
         """The model whose `state` was kept, for the same tags."""
         return cls(Tfidf(vocabulary, arrays["idf"], 0), names, descriptions)
-
-
-class _Said:
-    """Weighted runs of some sayings, sorted by run: few sayings share a run, so a text meets few of them."""
-
-    def __init__(self, tfidf: Tfidf, sayings: list[str]) -> None:
-        self.count = len(sayings)
-        weighed = [tfidf.weigh(saying) for saying in sayings]
-        places = np.concatenate([own for own, _ in weighed])
-        order = np.argsort(places, kind="stable")
-        self._weights = np.concatenate([own for _, own in weighed])[order]
-        self._sayings = np.repeat(np.arange(self.count), [len(own) for own, _ in weighed])[order]
-        self._starts = np.searchsorted(places[order], np.arange(len(tfidf.vocabulary) + 1))
-
-    def cosines(self, places: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Cosines with each saying, of a text that was weighed by the same TF-IDF."""
-        counts = self._starts[places + 1] - self._starts[places]
-        offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        met = np.repeat(self._starts[places], counts) + offsets
-        return np.bincount(self._sayings[met], np.repeat(weights, counts) * self._weights[met], self.count)
