@@ -84,6 +84,13 @@ def test_audit_writes_suspects_or_shows_them(tmp_path: Path, tagger: Tagger, tag
     assert len(found) == 7
 
 
+def test_suggest_says_where_nothing_is_left(tmp_path: Path, tagger: Tagger, tagger_folder: Path) -> None:
+    known = put(tmp_path / "known.jsonl", as_jsonl([FILMS[0] | {"id": tagger.films_.ids[0]}]))
+    done = motags("suggest", str(known), "--model", str(tagger_folder))
+    assert done.returncode == 1
+    assert done.stderr.endswith("known.jsonl: nothing is left to suggest\n")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

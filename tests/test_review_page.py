@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -54,6 +54,7 @@ def visiting(
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"{review.address}/reviewer")
+    expect(page.get_by_label("Your name")).to_be_focused()
     page.keyboard.press("ControlOrMeta+a")
     page.keyboard.type(name)
     page.keyboard.press("Enter")
@@ -267,3 +268,83 @@ def test_a_decision_whose_answer_was_lost_is_sent_again_and_kept_once(browser: B
         page.route("**/decide", lambda route: route.fulfill(status=422, json={"error": "no such thing"}))
         page.keyboard.press("r")
         expect(page.get_by_role("status")).to_contain_text("Not kept: no such thing")
+
+
+SHAPES = [(LAPTOP, False), (LAPTOP, True), (PHONE, False), (PHONE, True)]
+
+
+@pytest.mark.parametrize(("viewport", "dark"), SHAPES, ids=["laptop", "laptop, dark", "phone", "phone, dark"])
+def test_no_page_has_an_accessibility_violation(
+    browser: Browser, review: Review, viewport: ViewportSize, dark: bool
+) -> None:
+    with visiting(browser, review, "Axe", dark=dark, viewport=viewport) as page:
+        check(page, "queue")
+        page.keyboard.press("?")
+        check(page, "keys")
+        page.keyboard.press("Escape")
+        many(page, review)
+        page.keyboard.press("w")
+        expect(page.locator(".near:visible")).to_be_visible()
+        check(page, "film, why")
+        page.keyboard.press("+")
+        page.keyboard.type("a")
+        expect(page.get_by_role("option").first).to_be_visible()
+        check(page, "film, adding")
+        page.keyboard.press("Escape")
+        page.keyboard.press("Escape")
+        for key in "arr":
+            page.keyboard.press(key)
+            page.wait_for_timeout(100)
+        expect(page.locator("[data-mine=reject]").first).to_be_visible()
+        check(page, "film, decided")
+        for path in ("/film?id=none", "/?show=conflicts", "/?show=mine&tag=none", "/reviewer"):
+            page.goto(review.address + path)
+            check(page, path)
+
+
+def check(page: Page, what: str) -> None:
+    """No violations of any rule of axe, and nothing to scroll to sideways."""
+    violations = Axe().run(page).response["violations"]
+    found = [(one["id"], [node["target"] for node in one["nodes"]]) for one in violations]
+    assert found == [], what
+    wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wide <= 0, f"{what} is wider than the window"
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1024])
+def test_long_words_and_many_tags_fit_every_width(browser: Browser, review: Review, width: int) -> None:
+    with visiting(browser, review, "W" * 40, viewport=ViewportSize(width=width, height=700)) as page:
+        page.goto(f"{review.address}/film?id=none")
+        page.keyboard.press("+")
+        page.keyboard.type(f"{width} {'x' * 90}")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("xxx added")
+        check(page, f"{width} pixels")
+
+
+def test_a_script_in_a_title_a_tag_or_a_plot_is_text(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, f"Eve {SCRIPT}"[:40]) as page:
+        expect(page.get_by_text(f"0 {SCRIPT}")).to_be_visible()
+        page.goto(f"{review.address}/film?id={quote(str(EVIL['id']))}")
+        expect(page.get_by_role("heading", level=1)).to_have_text(f"0 {SCRIPT}")
+        expect(page.locator("#text")).to_have_text(EVIL["synopsis"])
+        expect(page.locator(".tag", has_text=f"tag {SCRIPT}")).to_be_visible()
+        page.keyboard.press("+")
+        page.keyboard.type(f"new {SCRIPT}")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text(f"new {SCRIPT} added")
+        page.locator("[data-kind=why]").first.focus()
+        page.keyboard.press("w")
+        expect(page.locator(".why:visible")).to_contain_text("suggested from")
+        expect(page.locator("#text")).to_have_text(EVIL["synopsis"])
+        assert page.evaluate("window.pwned") is None
+
+
+def test_what_the_policy_forbids_is_stopped_by_the_browser(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Mal", errors=5) as page:
+        page.evaluate("""() => {
+            document.body.insertAdjacentHTML("beforeend", "<img src=x onerror='window.pwned = 1'>");
+            document.body.append(Object.assign(document.createElement("script"), { textContent: "window.pwned = 1" }));
+        }""")
+        page.wait_for_timeout(300)
+        assert page.evaluate("window.pwned") is None

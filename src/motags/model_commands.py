@@ -96,6 +96,8 @@ def suggest(file: Path, model: Path, order: Any, output: Path | None, size: int)
         raise MotagsError(f"{file} has no film with a text")
     scored = Scores(*map(np.concatenate, zip(*parts, strict=True)))
     found = suggest(tagger, ids, titles, scored, size)
+    if not found:
+        raise MotagsError(f"the model was trained on all films of {file}: nothing is left to suggest")
     if output:
         write_suggestions(output, found)
         return
