@@ -1,23 +1,30 @@
 """The command line, as a user types it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
-from motags.cli import COLUMNS, METHODS
+from motags.cli import COLUMNS, METHODS, app
 from motags.sources.store import opened
 
 MOTAGS = str(Path(sys.executable).parent / "motags")
 
 
-def motags(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([MOTAGS, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+def motags(
+    *arguments: str, cwd: Path | None = None, stdin: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    env = os.environ | variables
+    command = [MOTAGS, *arguments]
+    return subprocess.run(command, cwd=cwd, input=stdin, env=env, capture_output=True, text=True, check=False)
 
 
 def some_metrics(path: Path) -> Path:
@@ -55,9 +62,123 @@ def test_mistakes_are_one_line(tmp_path: Path) -> None:
         assert len(done.stderr.strip().splitlines()) == 1
 
 
-def test_help_does_not_import_the_training_stack() -> None:
-    code = "import sys, motags.cli; sys.exit(bool({'torch', 'pandas', 'sklearn', 'transformers'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+COMMANDS = sorted(app.commands)
+HEAVY = ("torch", "pandas", "sklearn", "scipy", "transformers", "pydantic", "pyarrow", "rich", "ray", "fastapi")
+
+
+def without(packages: tuple[str, ...], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run motags where some packages are not installed."""
+    code = f"import sys; sys.modules.update(dict.fromkeys({packages!r})); from motags.cli import app; app()"
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_and_needs_no_training_stack_for_it(command: str) -> None:
+    done = without(HEAVY, command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert f"motags {command}" in done.stdout.split("Example")[1]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_starts_in_under_half_a_second(command: str) -> None:
+    taken = []
+    for _ in range(3):
+        started = time.perf_counter()
+        assert motags(command, "--help").returncode == 0
+        taken.append(time.perf_counter() - started)
+    assert min(taken) < 0.5
+
+
+def test_the_version_is_said() -> None:
+    assert motags("--version").stdout == f"motags {version('motags')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["tga"], "motags: No such command 'tga'"),
+        (["results", "--markdwon"], "motags: No such option '--markdwon'"),
+        (["tag", "x.jsonl", "--top", "0"], "motags: Invalid value for '--top': 0 is not in the range x>=1"),
+        (["tag", "x.jsonl", "--shard", "3/2"], "motags: Invalid value for '--shard': '3/2' is no part such as 1/4"),
+        (["tag", "x.jsonl", "--top", "2", "--min-tags", "3"], "motags: --top 2 is less than --min-tags 3"),
+        (["tag", "x.jsonl", "--all-scores", "--threshold", "0.1"], "motags: --all-scores gives every tag"),
+        (["tag", "x.jsonl", "--threshold", "nan"], "motags: --threshold is no number"),
+        (["tag", "x.jsonl", "--format", "parquet"], "motags: parquet goes into a file: name it by --output"),
+    ],
+)
+def test_a_wrong_call_is_one_line(words: list[str], says: str) -> None:
+    done = motags(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(says)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_other_mistakes_of_tag_are_one_line(tmp_path: Path) -> None:
+    films = tmp_path / "films.jsonl"
+    films.write_text('{"id": "a"}\n')
+    for words, says in (
+        ([str(films), "--output", str(films)], "is the catalogue itself: name another output"),
+        ([str(films), "--output", str(tmp_path / "out.txt")], "ends in no .jsonl, .csv or .parquet"),
+        ([str(films), "--output", str(tmp_path), "--format", "csv"], "is a folder: name a file"),
+        ([str(films), "--model", str(tmp_path / "none")], f"{tmp_path / 'none'} is "),
+    ):
+        done = motags("tag", *words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert says in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_extra_that_is_missing_is_named(tmp_path: Path, tagger_folder: Path) -> None:
+    films = tmp_path / "films.jsonl"
+    films.write_text('{"id": "a", "text": "A film."}\n')
+    call = ["tag", str(films), "--model", str(tagger_folder)]
+    base = without(HEAVY, *call)
+    assert (base.returncode, base.stderr) == (0, "motags: tagged 1 films\n")
+    metrics = str(some_metrics(tmp_path / "metrics.json"))
+    for words, package, extra in (
+        ([*call, "--output", str(tmp_path / "out.parquet")], "pyarrow", "parquet"),
+        ([*call, "--engine", "ray"], "ray", "ray"),
+        ([*call, "--form", "torch"], "torch", "train"),
+        (["results", metrics], "rich", "train"),
+        (["expire"], "", "train"),
+    ):
+        done = without(HEAVY, *words)
+        assert done.returncode == 1
+        assert f"pip install 'motags[{extra}]'" in done.stderr
+        assert f"needs {package}" in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "out.parquet.partial").exists()
+    assert without(HEAVY, "results", "--markdown", metrics).returncode == 0
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes_commands_and_options(shell: str) -> None:
+    assert "_MOTAGS_COMPLETE" in motags("completion", shell).stdout
+    for line, word, expected in (("motags ", "", COMMANDS), ("motags tag --sh", "--sh", ["--shard"])):
+        where = str(len(line.split()) - bool(word)) if shell != "fish" else word
+        asked = {"_MOTAGS_COMPLETE": f"{shell}_complete", "COMP_WORDS": line, "COMP_CWORD": where}
+        said = motags(**asked).stdout
+        assert all(name in said for name in expected)
+        assert "--model" not in said
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash is not here")
+def test_bash_really_completes() -> None:
+    script = f"""
+        PATH={Path(MOTAGS).parent}:$PATH; eval "$(motags completion bash)"
+        COMP_WORDS=(motags ex); COMP_CWORD=1; _motags_completion motags ex motags; echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert "expire" in done.stdout.split()
+
+
+def test_a_reader_that_leaves_early_is_no_mistake(tmp_path: Path, tagger_folder: Path) -> None:
+    films = tmp_path / "films.jsonl"
+    films.write_text("".join(f'{{"id": {row}}}\n' for row in range(30_000)))
+    command = f"{MOTAGS} tag {films} --model {tagger_folder} | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["id"] == "0"
+    assert done.stderr == ""
 
 
 @pytest.fixture

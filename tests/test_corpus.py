@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from motags.corpus import Corpus, DatasetParams, fuse, long_tail, statistics, text_keys, words_of
+from motags.catalogue import words_of
+from motags.corpus import Corpus, DatasetParams, fuse, long_tail, statistics, text_keys
 from motags.errors import MotagsError
 from motags.films import Film, Tag
 from motags.tables import read_parquet, write_parquet

@@ -1,15 +1,26 @@
-"""The command line: `motags …`."""
+"""The command line: `motags …`. What a command needs is imported when it runs, so that each starts at once."""
 
+import errno
 import json
+import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Any, NoReturn
 
-import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+import click
 
+from motags.errors import MotagsError
+from motags.model_commands import audit, explain, suggest
+from motags.review_commands import review, review_export, review_import
+from motags.tag_command import tag
+
+EXTRAS = {  # packages that the base installation lacks, and the extra that brings them
+    "pyarrow": "parquet",
+    "ray": "ray",
+    **dict.fromkeys(["fastapi", "jinja2", "uvicorn"], "review"),
+    **dict.fromkeys(["filelock", "pandas", "pydantic", "requests", "rich", "ruamel", "scipy", "sklearn"], "train"),
+    **dict.fromkeys(["sentence_transformers", "torch", "transformers"], "train"),
+}
 COLUMNS = {
     "micro_f1": "micro F1",
     "macro_f1": "macro F1",
@@ -33,34 +44,76 @@ METHODS = {
     "motags": "motags",
 }
 
-app = typer.Typer(no_args_is_help=True, help="Rich tags for film catalogues.")
+
+class Commands(click.Group):
+    """Commands whose mistakes are one line each."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; leave with 1 and a sentence for what the user can mend, with 2 for a wrong call."""
+        try:
+            return super().invoke(ctx)
+        except MotagsError as error:
+            _leave(str(error))
+        except ModuleNotFoundError as error:
+            package = (error.name or "").split(".")[0]
+            if package not in EXTRAS:
+                raise
+            _leave(f"{ctx.invoked_subcommand} needs {package} here: pip install 'motags[{EXTRAS[package]}]'")
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # click ends in silence
+            _leave(f"{error.filename or 'the output'}: {error.strerror or error}")
+        except KeyboardInterrupt:
+            _leave("stopped; the same command goes on or starts again", 130)
+        except click.exceptions.NoArgsIsHelpError:
+            raise
+        except click.UsageError as error:
+            path = error.ctx.command_path if error.ctx else "motags"
+            _leave(f"{error.format_message().rstrip('.')} (see `{path} --help`)", 2)
 
 
-@app.callback()
-def main() -> None:
-    """Rich tags for film catalogues."""
+def _leave(sentence: str, code: int = 1) -> NoReturn:
+    click.echo(f"motags: {sentence}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(package_name="motags", message="motags %(version)s")
+def app() -> None:
+    """Rich tags for film catalogues.
+
+    Example: motags tag films.jsonl --model models/tagger
+    """
+
+
+for command in (tag, explain, suggest, audit, review, review_export, review_import):
+    app.add_command(command)
 
 
 @app.command()
-def results(
-    metrics: Annotated[Path, typer.Argument(help="The metrics of an experiment.")] = Path("metrics/metrics.json"),
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
-) -> None:
-    """Print the results table of an experiment. Example: motags results metrics/metrics.json."""
+@click.argument("metrics", type=click.Path(path_type=Path), default="metrics/metrics.json")
+@click.option("--markdown", is_flag=True, help="Print a Markdown table.")
+def results(metrics: Path, markdown: bool) -> None:
+    """Print the results table of an experiment.
+
+    Example: motags results metrics/metrics.json
+    """
     try:
         scores = json.loads(metrics.read_text(encoding="utf-8"))
         rows = [[METHODS[name], *(f"{scores[name][key]:.3f}" for key in COLUMNS)] for name in METHODS]
     except FileNotFoundError:
-        raise SystemExit(f"motags: {metrics} is missing: `dvc repro` makes it") from None
+        raise MotagsError(f"{metrics} is missing: `dvc repro` makes it") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise SystemExit(
-            f"motags: {metrics} holds no metrics of an experiment ({error}): `dvc repro` makes it"
-        ) from None
+        raise MotagsError(f"{metrics} holds no metrics of an experiment ({error}): `dvc repro` makes it") from None
     header = ["method", *COLUMNS.values()]
     if markdown:
         lines = [header, ["---"] + ["--:"] * len(COLUMNS), *rows]
-        typer.echo("\n".join("| " + " | ".join(line) + " |" for line in lines))
+        click.echo("\n".join("| " + " | ".join(line) + " |" for line in lines))
         return
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(
         title="Test films; F1 at threshold 0.5, and at thresholds tuned on training films", box=SIMPLE_HEAD, padding=0
     )
@@ -73,31 +126,42 @@ def results(
 
 
 @app.command()
-def expire(
-    raw: Annotated[Path, typer.Argument(help="What was crawled.")] = Path("data/raw"),
-    days: Annotated[
-        int | None,
-        typer.Option(help="Drop what is older; if not given, crawl.tmdb.keep_days of params.yaml.", min=0),
-    ] = None,
-) -> None:
-    """Drop what TMDB gave longer ago than its terms allow to keep. Example: motags expire."""
-    from motags.errors import MotagsError  # noqa: PLC0415, the imports take half a second
+@click.argument("raw", type=click.Path(path_type=Path), default="data/raw")
+@click.option("--days", type=click.IntRange(min=0), help="Drop what is older.  [default: crawl.tmdb.keep_days]")
+def expire(raw: Path, days: int | None) -> None:
+    """Drop what TMDB gave longer ago than its terms allow to keep.
+
+    Example: motags expire
+    """
     from motags.sources.params import CrawlParams  # noqa: PLC0415
     from motags.sources.store import opened  # noqa: PLC0415
     from motags.sources.tmdb import TABLES  # noqa: PLC0415
     from motags.stage import PARAMS, read_params  # noqa: PLC0415
 
-    try:
-        limit = read_params(PARAMS, {"crawl": CrawlParams})["crawl"].tmdb.keep_days if days is None else days
-        if not raw.is_dir():
-            raise MotagsError(f"{raw} is missing: nothing was crawled")
-        with opened(raw) as store:
-            dropped = {name: store[name].drop(timedelta(days=limit)) for name in TABLES}
-    except MotagsError as error:
-        raise SystemExit(f"motags: {error}") from None
-    typer.echo(f"dropped what was older than {limit} days: {dropped['tmdb']} films, {dropped['tmdb-lists']} lists")
+    limit = read_params(PARAMS, {"crawl": CrawlParams})["crawl"].tmdb.keep_days if days is None else days
+    if not raw.is_dir():
+        raise MotagsError(f"{raw} is missing: nothing was crawled")
+    with opened(raw) as store:
+        dropped = {name: store[name].drop(timedelta(days=limit)) for name in TABLES}
+    click.echo(f"dropped what was older than {limit} days: {dropped['tmdb']} films, {dropped['tmdb-lists']} lists")
     if any(dropped.values()):
-        typer.echo(
+        click.echo(
             "Next: `dvc repro` (fetches anew what the crawl still wants, and makes all that follows without the rest), "
             "then `dvc gc --workspace` (takes older copies out of DVC's cache)"
         )
+
+
+@app.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes a shell complete commands and options.
+
+    \b
+    Example: eval "$(motags completion bash)"               # in ~/.bashrc; zsh in ~/.zshrc
+             motags completion fish > ~/.config/fish/completions/motags.fish
+    """
+    from click.shell_completion import get_completion_class  # noqa: PLC0415
+
+    made = get_completion_class(shell)
+    assert made  # noqa: S101, click has these three
+    click.echo(made(app, {}, "motags", "_MOTAGS_COMPLETE").source())

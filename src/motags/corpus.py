@@ -2,17 +2,17 @@
 
 import hashlib
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from motags.catalogue import Order, words_to_read
 from motags.errors import MotagsError
 from motags.films import Film
 from motags.vocabulary import Speller, one_number
@@ -27,7 +27,7 @@ class DatasetParams(BaseModel):
 
     max_tags: Annotated[int, Field(ge=1)]
     min_films: Annotated[int, Field(ge=2)]
-    text: Literal["plot_first", "synopsis_first", "both"]
+    text: Order
     lead: bool
     min_plot_words: Annotated[int, Field(ge=1)]
     min_words: Annotated[int, Field(ge=1)]
@@ -97,7 +97,8 @@ def fuse(films: Iterable[Film], synonyms: dict[str, str], params: DatasetParams)
     told: list[Film] = []
     rows = []
     for film in sorted(films, key=lambda film: film.id):
-        source, words = _text(film, params)
+        lead = film.lead if params.lead else None
+        source, words = words_to_read(film.plot, film.synopsis, lead, params.text, params.min_plot_words)
         if len(words) < params.min_words:
             dropped["short_text" if words else "no_text"] += 1
             continue
@@ -133,24 +134,8 @@ def _tags(films: list[Film], synonyms: dict[str, str], params: DatasetParams) ->
     return [sorted(tags & vocabulary) for tags in merged], {same.get(tag, tag) for tag in named}
 
 
-def _text(film: Film, params: DatasetParams) -> tuple[str, list[str]]:
-    plot, (short, words) = words_of(film.plot), ("synopsis", words_of(film.synopsis))
-    if not words and params.lead:
-        short, words = "lead", words_of(film.lead)
-    if params.text == "both" and plot and words:
-        return f"{short}+plot", words + plot
-    long_enough = len(plot) >= params.min_plot_words and params.text != "synopsis_first"
-    return ("plot", plot) if plot and (long_enough or not words) else (short, words)
-
-
 def _origins(film: Film, fields: str) -> str:
     return "+".join(dict.fromkeys(film.origins.get(field, "") for field in fields.split("+")))
-
-
-def words_of(text: str | None) -> list[str]:
-    """The words of a text in composed Unicode, without control characters."""
-    composed = unicodedata.normalize("NFC", text or "")
-    return "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in composed).split()
 
 
 def _vocabulary(tag_sets: list[set[str]], params: DatasetParams) -> set[str]:

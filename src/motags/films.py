@@ -1,51 +1,21 @@
 """Film: one record, whatever its sources, and the files that catalogues come in."""
 
-import csv
-import gzip
-import io
-import json
 import logging
-import math
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from motags.catalogue import Row, Unreadable, id_text, plain_text, rows
 from motags.errors import MotagsError
 
 log = logging.getLogger(__name__)
 
-Row = tuple[int, Any]
-
-
-class Unreadable(str):
-    """The reason why a row could not be parsed, in the place of the row."""
-
-    __slots__ = ()
-
-
-def _text(value: Any) -> Any:
-    """An absent text may be null, NaN or blank; text that is no UTF-8 came in as lone surrogates."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if isinstance(value, str):
-        if any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise ValueError("not valid UTF-8")
-        return value.strip() or None
-    return value
-
-
-def _id(value: Any) -> Any:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else _text(value)
-
 
 def _year(value: Any) -> Any:
-    value = _text(value)
+    value = plain_text(value)
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return int(value) if isinstance(value, str) and value.isdecimal() else value
@@ -54,7 +24,7 @@ def _year(value: Any) -> Any:
 def _tags(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_named(tag) for tag in value if not isinstance(tag, str) or tag.strip()]
-    value = _text(value)
+    value = plain_text(value)
     if isinstance(value, str):
         return [_named(tag) for tag in value.split("|") if tag.strip()]
     return [] if value is None else value
@@ -69,7 +39,7 @@ class Tag(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    name: Annotated[str, BeforeValidator(_text)]
+    name: Annotated[str, BeforeValidator(plain_text)]
     kind: Literal["genre", "keyword"] | None = None
     sources: list[str] = []
 
@@ -94,13 +64,13 @@ class Film(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
-    id: Annotated[str, BeforeValidator(_id)]
-    title: Annotated[str, BeforeValidator(_text)]
+    id: Annotated[str, BeforeValidator(id_text)]
+    title: Annotated[str, BeforeValidator(plain_text)]
     year: Annotated[Annotated[int, Field(ge=1870, le=2100)] | None, BeforeValidator(_year)] = None
-    plot: Annotated[str | None, BeforeValidator(_text)] = None
-    synopsis: Annotated[str | None, BeforeValidator(_text)] = None
-    lead: Annotated[str | None, BeforeValidator(_text)] = None
-    tagline: Annotated[str | None, BeforeValidator(_text)] = None
+    plot: Annotated[str | None, BeforeValidator(plain_text)] = None
+    synopsis: Annotated[str | None, BeforeValidator(plain_text)] = None
+    lead: Annotated[str | None, BeforeValidator(plain_text)] = None
+    tagline: Annotated[str | None, BeforeValidator(plain_text)] = None
     tags: Annotated[list[Tag], BeforeValidator(_tags)] = []
     ids: dict[str, str] = {}
     posters: list[str] = []
@@ -155,6 +125,13 @@ def read_catalogue(path: Path, max_set_aside: float) -> tuple[list[Film], list[S
     return [films[key] for key in sorted(films)], aside
 
 
+def _rows(path: Path) -> Iterator[Row]:
+    try:
+        yield from rows(path)
+    except FileNotFoundError:
+        raise MotagsError(f"{path} is missing: crawl.catalogue names the catalogue to read") from None
+
+
 def refuse_if_bad(films: int, aside: list[SetAside], max_set_aside: float) -> None:
     """Raise MotagsError where too large a share was set aside; it names the field that most are set aside for."""
     for row in aside[:5]:
@@ -197,47 +174,6 @@ def first_mistake(error: ValidationError) -> str:
     """What is wrong with a record, the field first."""
     first = error.errors(include_url=False)[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']} (got {str(first['input'])[:40]!r})"
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    """(line, row) pairs; a row that can't be parsed is an `Unreadable`."""
-    readers = {".jsonl": _jsonl_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}
-    kind = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if kind not in readers:
-        raise MotagsError(f"{path}: a catalogue ends in {', '.join(readers)} (and .gz), not in {kind or 'nothing'!r}")
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            yield from readers[kind](file)
-    except FileNotFoundError:
-        raise MotagsError(f"{path} is missing: crawl.catalogue names the catalogue to read") from None
-    except (OSError, EOFError, UnicodeDecodeError, zlib.error, pa.ArrowException, csv.Error) as error:
-        raise MotagsError(f"{path} can't be read as {kind[1:]}: {error}") from error
-
-
-def _jsonl_rows(file: Any) -> Iterator[Row]:
-    for number, line in enumerate(file, start=1):
-        try:
-            if line.strip():
-                yield number, json.loads(line.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
-            yield number, Unreadable(f"not a line of JSON: {error}")
-
-
-def _csv_rows(file: Any) -> Iterator[Row]:
-    csv.field_size_limit(2**31 - 1)  # a text may be longer than the module's 128 KiB
-    reader = csv.DictReader(
-        io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=""), strict=True
-    )
-    for row in reader:
-        cells = row.pop(None, None)
-        yield reader.line_num, Unreadable("more cells than the header names") if cells else row
-
-
-def _parquet_rows(file: Any) -> Iterator[Row]:
-    number = 0
-    for batch in pq.ParquetFile(pa.BufferReader(file.read())).iter_batches():
-        for row in batch.to_pylist():
-            yield (number := number + 1), row
 
 
 def summary(films: Iterable[Film], aside: list[SetAside]) -> dict[str, object]:

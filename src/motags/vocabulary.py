@@ -5,11 +5,13 @@ import unicodedata
 from collections import Counter, defaultdict
 from functools import cache
 from pathlib import Path
-
-import inflect
+from typing import TYPE_CHECKING
 
 from motags.errors import MotagsError
 from motags.films import Tag
+
+if TYPE_CHECKING:
+    import inflect
 
 SYNONYMS = ["tag", "synonym"]
 DESCRIPTIONS = ["tag", "description"]
@@ -58,6 +60,8 @@ def one_number(counts: Counter[str]) -> dict[str, str]:
 
     Only forms that both occur are merged, so that "Paris" never becomes "pari".
     """
+    import inflect  # noqa: PLC0415, only training needs it
+
     engine = inflect.engine()
     forms: dict[str, list[str]] = defaultdict(list)
     for tag in sorted(counts):
@@ -69,7 +73,7 @@ def one_number(counts: Counter[str]) -> dict[str, str]:
     return same
 
 
-def _stem(tag: str, counts: Counter[str], engine: inflect.engine) -> str:
+def _stem(tag: str, counts: Counter[str], engine: "inflect.engine") -> str:
     """The singular of the singular … of a tag, as far as these occur."""
     seen = {tag}
     while True:

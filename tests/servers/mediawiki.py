@@ -5,7 +5,6 @@ instance then runs a copy of its own, on a ram disk where there is one.
 """
 
 import atexit
-import fcntl
 import gzip
 import hashlib
 import json
@@ -19,20 +18,19 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 from urllib.parse import unquote
 from xml.sax.saxutils import escape
 
-import pytest
 from defusedxml import ElementTree
 
+from servers.debian import CACHE, Apt, UnavailableError, libraries, locked, make_once, skip_or_fail, unpacked
+
 REAL = Path(__file__).parents[3] / "shared/real"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "motags-tests"
 RAM = Path("/dev/shm")  # noqa: S108
 PHP_PACKAGES = ("cli", "common", "opcache", "apcu", "intl", "mbstring", "sqlite3", "xml")
 PHP_EXTENSIONS = (
@@ -56,10 +54,6 @@ $wgDisableSearchUpdate = true;
 $wgJobRunRate = 0;
 """
 INSTALL = "--dbtype sqlite --dbname wiki --scriptpath /w --server http://127.0.0.1 --pass correct-horse-9 Films Admin"
-
-
-class UnavailableError(Exception):
-    """Why no MediaWiki can be set up here, in one sentence."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +119,7 @@ class _Php:
         extensions = next(packages.glob("usr/lib/php/*/pdo_sqlite.so")).parent
         lines = [f"extension={name}\n" for name in PHP_EXTENSIONS]
         (folder / "php.ini").write_text(PHP_INI.format(folder=extensions) + "".join(lines))
-        libraries = [str(path) for path in packages.glob("usr/lib/*-linux-gnu*")]
-        paths = os.pathsep.join([*libraries, os.environ.get("LD_LIBRARY_PATH", "")]).rstrip(os.pathsep)
-        self._env = os.environ | {"PHPRC": str(folder), "PHP_INI_SCAN_DIR": "", "LD_LIBRARY_PATH": paths}
+        self._env = os.environ | libraries(packages) | {"PHPRC": str(folder), "PHP_INI_SCAN_DIR": ""}
         self._env |= {"MW_CONFIG_FILE": str(folder / "LocalSettings.php")}
         self._env.pop("PHP_CLI_SERVER_WORKERS", None)  # its workers would outlive it
 
@@ -156,9 +148,9 @@ def database(pages: list[Page]) -> Path:
     for page in pages:
         digest.update(json.dumps([page.title, page.text]).encode())
     folder = CACHE / "wikis" / digest.hexdigest()[:20]
-    with _locked(folder.name):
+    with locked(folder.name):
         if not folder.exists():
-            _make_once(folder, lambda draft: _import(packages, draft, pages))
+            make_once(folder, lambda draft: _import(packages, draft, pages))
     return folder
 
 
@@ -208,9 +200,19 @@ def _check_all_there(wiki: Path, pages: list[Page]) -> None:
 
 def software() -> Path:
     """The folder with the unpacked packages, downloaded once."""
-    with _locked("software"):
-        there = sorted(CACHE.glob("mediawiki-*"))
-        return there[-1] if there else _download()
+    return unpacked("mediawiki", _unpack)
+
+
+def _unpack(apt: Apt, folder: Path) -> None:
+    php = apt.depends("php-cli", "php").removesuffix("-cli")
+    php_packages = [f"{php}-{part}" for part in PHP_PACKAGES]
+    apt.download(["mediawiki", apt.depends("mediawiki", "mediawiki-"), *php_packages], needed_by=php_packages)
+    apt.unpack(folder)
+    mediawiki = folder / "usr/share/mediawiki"
+    for name in ("LocalSettings.php", "config", "extensions", "images"):
+        (mediawiki / name).unlink()  # absolute links, into a system where it is installed
+    (mediawiki / "images").mkdir()
+    (mediawiki / "extensions").symlink_to("extensions-core")
 
 
 def unavailable() -> str | None:
@@ -226,110 +228,6 @@ def need_mediawiki() -> None:
     """Skip the test where no MediaWiki can be set up; with CI=true fail it."""
     if reason := unavailable():
         skip_or_fail(reason)
-
-
-def skip_or_fail(reason: str) -> NoReturn:
-    """Skip the test; with CI=true fail it."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
-def _download() -> Path:
-    for tool in ("apt-get", "dpkg-deb", "setpriv"):
-        if not shutil.which(tool):
-            raise UnavailableError(
-                f"No MediaWiki to test against: {tool} is missing (it is set up from Debian packages)."
-            )
-    downloads = CACHE / "downloads"
-    shutil.rmtree(downloads, ignore_errors=True)  # of one that was killed
-    try:
-        return _unpacked(_Apt(downloads))
-    finally:
-        shutil.rmtree(downloads, ignore_errors=True)
-
-
-def _unpacked(apt: "_Apt") -> Path:
-    php = apt.depends("php-cli", "php").removesuffix("-cli")
-    php_packages = [f"{php}-{part}" for part in PHP_PACKAGES]
-    apt.download(["mediawiki", apt.depends("mediawiki", "mediawiki-"), *php_packages], needed_by=php_packages)
-    folder = CACHE / f"mediawiki-{apt.version('mediawiki')}"
-    _make_once(folder, apt.unpack)
-    return folder
-
-
-class _Apt:
-    """Apt with lists and archives of its own: it needs no root, and takes nothing that is out of date."""
-
-    def __init__(self, folder: Path) -> None:
-        self._archives = folder / "archives"
-        for name in ("lists/partial", "archives/partial"):
-            (folder / name).mkdir(parents=True)
-        options = {"Dir::State::lists": folder / "lists", "Dir::Cache": folder, "Debug::NoLocking": 1}
-        options |= {"APT::Sandbox::User": "root", "Acquire::Retries": 2, "Acquire::http::Timeout": 20}
-        self._options = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        self._run("apt-get", "update")
-        if not any((folder / "lists").glob("*Packages*")):
-            raise UnavailableError("No MediaWiki to test against: apt-get update got no package lists (no network?).")
-
-    def depends(self, package: str, prefix: str) -> str:
-        """The first package that this one depends on whose name starts so."""
-        words = self._run("apt-cache", "depends", "--important", package).split()[1:]
-        for word in words:
-            if word.startswith(prefix):
-                return word
-        raise UnavailableError(f"No MediaWiki to test against: {package} needs no package named {prefix}… here.")
-
-    def version(self, package: str) -> str:
-        """The version that would be downloaded, fit for a file name."""
-        said = self._run("apt-cache", "show", "--no-all-versions", package)
-        version = next(line for line in said.splitlines() if line.startswith("Version: "))
-        return version.removeprefix("Version: ").replace(":", "_")
-
-    def download(self, packages: list[str], needed_by: list[str]) -> None:
-        """Download these, and of what those need all that the machine lacks."""
-        self._run("apt-get", "download", *packages)
-        self._run("apt-get", "install", "--download-only", "--yes", "--no-install-recommends", *needed_by)
-
-    def unpack(self, folder: Path) -> None:
-        """Unpack all that was downloaded."""
-        for package in self._archives.glob("*.deb"):
-            self._run("dpkg-deb", "-x", str(package), str(folder))
-        mediawiki = folder / "usr/share/mediawiki"
-        for name in ("LocalSettings.php", "config", "extensions", "images"):
-            (mediawiki / name).unlink()  # absolute links, into a system where it is installed
-        (mediawiki / "images").mkdir()
-        (mediawiki / "extensions").symlink_to("extensions-core")
-
-    def _run(self, tool: str, *words: str) -> str:
-        options = self._options if tool.startswith("apt") else []
-        done = subprocess.run([tool, *options, *words], cwd=self._archives, capture_output=True, text=True, check=False)
-        if done.returncode:
-            said = [line for line in done.stderr.splitlines() if line.startswith("E: ")] or ["no reason given"]
-            raise UnavailableError(f"No MediaWiki to test against: {tool} {words[0]} said: {said[-1]}")
-        return done.stdout
-
-
-@contextmanager
-def _locked(name: str) -> Iterator[None]:
-    """Hold a lock among the processes of this user."""
-    (CACHE / "locks").mkdir(parents=True, exist_ok=True)
-    with (CACHE / "locks" / name).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _make_once(folder: Path, make: Callable[[Path], None]) -> None:
-    """Make a folder whole or not at all; its lock is held."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.with_name(f"draft-{folder.name}")
-    shutil.rmtree(draft, ignore_errors=True)  # of one that was killed
-    draft.mkdir()
-    try:
-        make(draft)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _work_folder() -> Path:

@@ -1,0 +1,164 @@
+"""The files that catalogues come in, row by row, and the text of a film: what training and tagging read alike.
+
+It needs the standard library only, and pyarrow for parquet.
+"""
+
+import csv
+import gzip
+import io
+import json
+import math
+import unicodedata
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from motags.errors import MotagsError
+
+Row = tuple[int, Any]
+Order = Literal["plot_first", "synopsis_first", "both"]
+
+MOST_BYTES = 2**24  # of a line or a cell: what is longer is no text of a film, and would fill the memory
+BUFFER = 2**20  # bytes of a parquet column that are read at a time
+
+
+class Unreadable(str):
+    """The reason why a row could not be parsed, in the place of the row."""
+
+    __slots__ = ()
+
+
+def plain_text(value: Any) -> Any:
+    """A text without blanks around it; an absent one may be null, NaN or blank. Other types stay as they are.
+
+    Raises:
+        ValueError: text that is no UTF-8, which came in as lone surrogates.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, str):
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise ValueError("not valid UTF-8")
+        return value.strip() or None
+    return value
+
+
+def id_text(value: Any) -> Any:
+    """An id as text; it may come as a whole number."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else plain_text(value)
+
+
+def words_of(text: str | None) -> list[str]:
+    """The words of a text in composed Unicode, without control characters."""
+    composed = unicodedata.normalize("NFC", text or "")
+    return "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in composed).split()
+
+
+def words_to_read(
+    plot: str | None, synopsis: str | None, lead: str | None, order: Order, min_plot_words: int
+) -> tuple[str, list[str]]:
+    """The words that stand for a film, and which field they are of (`synopsis` where there are none).
+
+    With `plot_first` the plot where it has at least `min_plot_words` words, otherwise the synopsis, otherwise the
+    lead; a short plot serves where there is nothing else. With `both`, the shorter text and then the plot.
+    """
+    long, (short, words) = words_of(plot), ("synopsis", words_of(synopsis))
+    if not words and lead:
+        short, words = "lead", words_of(lead)
+    if order == "both" and long and words:
+        return f"{short}+plot", words + long
+    long_enough = len(long) >= min_plot_words and order != "synopsis_first"
+    return ("plot", long) if long and (long_enough or not words) else (short, words)
+
+
+def kind_of(path: Path) -> str:
+    """`jsonl`, `csv` or `parquet`, by the end of a file's name, whether gzipped or not. Raises MotagsError."""
+    kind = Path(path.name.removesuffix(".gz")).suffix.lower()
+    if kind not in READERS:
+        raise MotagsError(f"{path}: a catalogue ends in {', '.join(READERS)} (and .gz), not in {kind or 'nothing'!r}")
+    return kind[1:]
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """(line, row) pairs of a catalogue, read as a stream; a row that can't be parsed is an `Unreadable`.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        MotagsError: of another kind, or damaged.
+    """
+    kind = kind_of(path)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            yield from READERS[f".{kind}"](file)
+    except FileNotFoundError:
+        raise
+    except (OSError, EOFError, UnicodeDecodeError, zlib.error, csv.Error) as error:
+        raise MotagsError(f"{path} can't be read as {kind}: {error}") from error
+
+
+def jsonl_rows(file: IO[bytes]) -> Iterator[Row]:
+    """The rows of JSON Lines."""
+    for number, line in _lines(file):
+        try:
+            if line is None:
+                raise ValueError(f"longer than {MOST_BYTES // 2**20} MiB")
+            if line.strip():
+                yield number, json.loads(line.decode("utf-8-sig"), object_pairs_hook=_object)
+        except (ValueError, RecursionError) as error:
+            yield number, Unreadable(f"not a line of JSON: {error}")
+
+
+def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes | None]]:
+    """Numbered lines; None stands for one that is too long, which is passed over without being kept."""
+    number = 0
+    while line := file.readline(MOST_BYTES):
+        number += 1
+        too_long = False
+        while len(line) == MOST_BYTES and not line.endswith(b"\n"):
+            too_long, line = True, file.readline(MOST_BYTES)
+        yield number, None if too_long else line
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError(f"an object names {_twice([key for key, _ in pairs])!r} twice")
+    return made
+
+
+def _twice(names: list[str]) -> str:
+    return next(name for name in names if names.count(name) > 1)
+
+
+def _csv_rows(file: Any) -> Iterator[Row]:
+    csv.field_size_limit(MOST_BYTES)  # a text may be longer than the module's 128 KiB
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    reader = csv.DictReader(text, strict=True)
+    names = list(reader.fieldnames or [])
+    if len(set(names)) < len(names):
+        raise csv.Error(f"its header names {_twice(names)!r} twice")
+    for row in reader:
+        cells = row.pop(None, None)
+        yield reader.line_num, Unreadable("more cells than the header names") if cells else row
+
+
+def _parquet_rows(file: Any) -> Iterator[Row]:
+    import pyarrow as pa  # noqa: PLC0415, an extra, and slow to import
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    number = 0
+    try:
+        source = pa.BufferReader(file.read()) if isinstance(file, gzip.GzipFile) else file
+        table = pq.ParquetFile(source, buffer_size=BUFFER, pre_buffer=False)
+        names = table.schema_arrow.names
+        if len(set(names)) < len(names):
+            raise pa.ArrowInvalid(f"it names the column {_twice(names)!r} twice")
+        for batch in table.iter_batches(batch_size=1024):
+            for row in batch.to_pylist():
+                yield (number := number + 1), row
+    except pa.ArrowException as error:
+        raise OSError(str(error)) from error
+
+
+READERS = {".jsonl": jsonl_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}

@@ -1,0 +1,152 @@
+"""The same tagging on a Ray cluster: a model a worker, a chunk again where a worker died, answers in order.
+
+Every machine of the cluster needs `motags[ray]` and the model's folder under the same path.
+"""
+
+import logging
+import os
+import platform
+import socket
+from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from motags.errors import MotagsError
+from motags.tagger import Tagger
+from motags.tagging import Answer, Choice, Chunk, Engine, Entry, answers
+
+if TYPE_CHECKING:
+    from motags.onnx_models import Form
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home otherwise; read when it is imported
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+TRIES = 5  # of a chunk whose worker died
+PATIENCE = 10.0  # seconds for a cluster to answer
+AHEAD = 3  # chunks a worker that are under way or wait to be written: bounds memory
+
+
+@dataclass(frozen=True)
+class Model:
+    """What every worker loads; `version` is the one that all must have."""
+
+    folder: Path
+    form: "Form"
+    threads: int
+    version: str
+
+
+class Worker:
+    """A process of the cluster with a model of its own, loaded for the first chunk."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._tagger: Tagger | None = None
+
+    def answers(self, films: list[Entry], choice: Choice) -> list[Answer]:
+        """See `motags.tagging.answers`. Raises MotagsError where this machine has another model."""
+        if self._tagger is None:
+            self._tagger = Tagger.load(self._model.folder, form=self._model.form, threads=self._model.threads)
+        if self._tagger.version_ != self._model.version:
+            raise MotagsError(
+                f"{self._model.folder} on {platform.node()} is version {self._tagger.version_}, "
+                f"not {self._model.version}: give all machines the same model"
+            )
+        return answers(self._tagger, films, choice)
+
+
+@contextmanager
+def on_cluster(model: Model, choice: Choice) -> Iterator[Engine]:
+    """The engine that tags on the cluster that RAY_ADDRESS or this machine names, else on one made here for the time.
+
+    A worker takes a GPU where the cluster has any (and the form torch), else `threads` processors (0: one).
+
+    Raises:
+        MotagsError: the cluster can't be reached, or has no room for a worker.
+    """
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    _refuse_if_silent(os.environ.get("RAY_ADDRESS", ""))
+    try:
+        try:
+            ray.init(address="auto", **quiet)
+        except ConnectionError:
+            ray.init(include_dashboard=False, **quiet)
+        workers = _workers(model)
+        yield lambda chunks: _answered(workers, chunks, choice)
+    finally:
+        ray.shutdown()
+
+
+def _refuse_if_silent(address: str) -> None:
+    """Raise MotagsError where nothing answers at `host:port`: Ray itself would ask for five minutes, then kill us."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        if colon:
+            socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    except (OSError, ValueError):
+        raise MotagsError(f"no Ray cluster answers at RAY_ADDRESS = {address}") from None
+
+
+def _workers(model: Model) -> list[Any]:
+    processors = model.threads or 1
+    gpus = _room("GPU", 1)
+    count = gpus or _room("CPU", processors)
+    if not count:
+        raise MotagsError(f"no machine of the Ray cluster has {processors} processors: give fewer --threads")
+    one = Model(model.folder, "torch" if gpus else model.form, processors, model.version)
+    share = {"num_gpus": 1, "num_cpus": 0} if gpus else {"num_cpus": processors}
+    actor: Any = ray.remote(Worker).options(max_restarts=-1, max_task_retries=TRIES, **share)
+    return [actor.remote(one) for _ in range(count)]
+
+
+def _room(resource: str, each: int) -> int:
+    """How many workers that take `each` of a resource find room in the cluster."""
+    return sum(int(node["Resources"].get(resource, 0)) // each for node in ray.nodes() if node["Alive"])
+
+
+@dataclass
+class _Task:
+    chunk: Chunk
+    worker: int
+    answers: Any
+
+
+def _answered(workers: list[Any], chunks: Iterator[Chunk], choice: Choice) -> Iterator[tuple[Chunk, list[Answer]]]:
+    """The chunks with their answers, in their order."""
+    tasks: deque[_Task] = deque()
+    for chunk in chunks:
+        worker = _least_busy(workers, tasks)
+        tasks.append(_Task(chunk, worker, workers[worker].answers.remote(chunk.films, choice)))
+        if len(tasks) == AHEAD * len(workers):
+            task = tasks.popleft()
+            yield task.chunk, _result(workers, task, choice)
+    for task in tasks:
+        yield task.chunk, _result(workers, task, choice)
+
+
+def _least_busy(workers: list[Any], tasks: "deque[_Task]") -> int:
+    waiting = [task.answers for task in tasks]
+    done = set(ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]) if waiting else set()
+    busy = Counter(task.worker for task in tasks if task.answers not in done)
+    return min(range(len(workers)), key=lambda worker: busy[worker])
+
+
+def _result(workers: list[Any], task: _Task, choice: Choice) -> list[Answer]:
+    """Ray itself tries a chunk again whose worker died; an answer that was lost with its machine is asked for anew."""
+    for _ in range(TRIES):
+        try:
+            return ray.get(task.answers)
+        except RayTaskError as error:
+            raise error.cause from None
+        except RayError as error:
+            reason = str(error).strip().splitlines()[0]
+            task.answers = workers[task.worker].answers.remote(task.chunk.films, choice)
+    raise MotagsError(
+        f"the rows before {task.chunk.rows + 1} stopped a Ray worker {TRIES} times ({reason}): "
+        "give smaller chunks (--chunk) or machines with more memory"
+    )

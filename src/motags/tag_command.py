@@ -1,0 +1,129 @@
+"""`motags tag`, as the command line takes it."""
+
+import logging
+import math
+import re
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motags.errors import MotagsError
+
+if TYPE_CHECKING:
+    from motags.onnx_models import Form
+    from motags.tagging import Choice, Count, Engine, Shard
+
+PATH = click.Path(path_type=Path, allow_dash=True)
+KINDS = click.Choice(["jsonl", "csv", "parquet", "table"])
+ORDERS = click.Choice(["plot_first", "synopsis_first", "both"])
+FORMS = click.Choice(["int8", "float32", "torch"])
+
+
+def _shard(ctx: click.Context, param: click.Parameter, value: str) -> "Shard":
+    from motags.tagging import Shard  # noqa: PLC0415
+
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", value, re.ASCII)
+    if not found or not 1 <= int(found[1]) <= int(found[2]):
+        raise click.BadParameter(f"{value!r} is no part such as 1/4, the first of four", ctx, param)
+    return Shard(int(found[1]), int(found[2]))
+
+
+@click.command(no_args_is_help=True)
+@click.argument("file", type=PATH)
+@click.option("--model", type=click.Path(path_type=Path), default="models/tagger", help="Folder of the model.")
+@click.option("--output", type=PATH, default="-", help="File to write; - is standard output.")
+@click.option("--format", "kind", type=KINDS, help="Of the output.  [default: as its name says, or jsonl]")
+@click.option("--text", "order", type=ORDERS, default="plot_first", help="Read where there is no column `text`.")
+@click.option("--top", type=click.IntRange(min=1), help="Tags of a film at most.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Least score of a tag.  [default: each tag's own]")
+@click.option("--min-tags", type=click.IntRange(min=0), default=0, help="Tags of a film at least: the best.")
+@click.option("--all-scores", is_flag=True, help="All tags with their scores.")
+@click.option("--form", type=FORMS, default="int8", help="Of the model: int8 is fastest, torch takes a GPU.")
+@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0: all processors (with ray, one a worker).")
+@click.option("--chunk", type=click.IntRange(1, 65536), default=256, help="Films tagged and kept at a time.")
+@click.option(
+    "--shard", metavar="I/N", callback=_shard, default="1/1", help="Tag part i of n only; together they are all films."
+)
+@click.option("--max-set-aside", type=click.FloatRange(0, 1), default=0.05, help="Share of rows that may be unusable.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine, or a Ray cluster.")
+def tag(
+    file: Path, model: Path, output: Path, kind: str | None, order: Any, top: int | None, threshold: float | None,
+    min_tags: int, all_scores: bool, form: "Form", threads: int, chunk: int, shard: "Shard", max_set_aside: float,
+    engine: str,
+) -> None:  # fmt: skip
+    """Tag the films of FILE: JSON Lines, CSV or parquet, plain or .gz; - reads JSON Lines from standard input.
+
+    A film has an id, a title, and a text, or a plot and a synopsis. One without any text gets no tags.
+
+    With --output, a run that was stopped or killed goes on where it was when the command is given again: what it has
+    so far is in OUTPUT.partial. Rows that can't be used end up in OUTPUT.set_aside.jsonl.
+
+    \b
+    Example: motags tag films.csv --model models/tagger --output tagged.jsonl
+             motags tag films.jsonl --format table | less
+             zcat films.jsonl.gz | motags tag - --top 3 > tagged.jsonl
+    """
+    _refuse_contradictions(top, threshold, min_tags, all_scores)
+    if output == Path("-") and kind == "parquet":
+        raise click.UsageError("parquet goes into a file: name it by --output")
+    from motags import answer_files, tag_run  # noqa: PLC0415
+    from motags.tagger import Tagger  # noqa: PLC0415
+    from motags.tagging import Choice, Job, Reading  # noqa: PLC0415
+
+    logging.basicConfig(format="motags: %(message)s")
+    logging.getLogger("motags").setLevel(logging.INFO)
+    source, to = (None if path == Path("-") else path for path in (file, output))
+    kind = kind or (answer_files.kind_of(to) if to else "jsonl")
+    if source and not source.is_file():
+        raise MotagsError(f"{source} is missing, or no file")
+    if source and to and to.exists() and to.samefile(source):
+        raise MotagsError(f"{to} is the catalogue itself: name another output")
+    if to and to.is_dir():
+        raise MotagsError(f"{to} is a folder: name a file")
+    if kind == "parquet":
+        import_module("pyarrow")  # now, not when all is tagged
+    job = Job(source, Reading(order), shard, chunk, max_set_aside)
+    choice = Choice(top, 0.0 if all_scores else threshold, min_tags)
+    tagger = Tagger.load(model, form=form, threads=threads)
+    with _engine(engine, tagger, choice, model, form, threads) as run:
+        if to:
+            count = tag_run.tag_to_file(job, run, to, kind, tag_run.made_from(job, choice, tagger.version_, form))
+        else:
+            count = tag_run.tag_to_stream(job, run, sys.stdout.buffer, kind)
+    click.echo(_summary(count, to), err=True)
+
+
+def _refuse_contradictions(top: int | None, threshold: float | None, min_tags: int, all_scores: bool) -> None:
+    if all_scores and (threshold is not None or min_tags):
+        raise click.UsageError("--all-scores gives every tag: leave --threshold and --min-tags out")
+    if top is not None and top < min_tags:
+        raise click.UsageError(f"--top {top} is less than --min-tags {min_tags}")
+    if threshold is not None and math.isnan(threshold):
+        raise click.UsageError("--threshold is no number")
+
+
+def _engine(
+    name: str, tagger: Any, choice: "Choice", model: Path, form: "Form", threads: int
+) -> AbstractContextManager["Engine"]:
+    if name == "ray":
+        from motags.ray_engine import Model, on_cluster  # noqa: PLC0415, an extra
+
+        return on_cluster(Model(model.resolve(), form, threads, tagger.version_), choice)
+    from motags.tagging import here  # noqa: PLC0415
+
+    return nullcontext(here(tagger, choice))
+
+
+def _summary(count: "Count", output: Path | None) -> str:
+    from motags.tag_run import set_aside_of  # noqa: PLC0415
+
+    said = f"motags: tagged {count.films:,} films"
+    if count.without_text:
+        said += f"; {count.without_text:,} of them have no text, and got no tags"
+    if count.aside:
+        said += f"; {count.aside:,} rows can't be used" + (f": {set_aside_of(output)}" if output else "")
+    return said

@@ -1,0 +1,1 @@
+"""The page where experts accept and reject tags: `motags review`."""

@@ -1,0 +1,128 @@
+"""What a review gives: a catalogue to train on, and a table for recommenders."""
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from motags.artifacts import neutral, replacing
+from motags.errors import MotagsError
+from motags.web.history import Verdict
+from motags.web.schema import Database
+from motags.web.store import Store
+
+Lines = Callable[[Store], Iterator[str]]
+HEADER = ("film", "tag", "value")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What an export holds, and of how many films or tags it says less than the reviewers did.
+
+    Attributes:
+        lines: the lines written.
+        done: films whose tags the reviewers decided.
+        waiting: films with decisions that nobody has done; a catalogue leaves their tags as they were.
+        ties: tags for which as many reviewers say yes as no; they stay as the catalogue has them.
+    """
+
+    lines: int
+    done: int
+    waiting: int
+    ties: int
+
+
+def write_catalogue(decisions: Path, output: Path) -> Counts:
+    """Write the films as a catalogue (JSON Lines) that `dvc repro` trains on.
+
+    A film that a reviewer has done gets the tags that more reviewers accept than reject, and keeps those of the
+    catalogue that no majority rejects. Other films are as they were.
+
+    Raises:
+        MotagsError: there is no such review, or the output can't be written.
+    """
+    return write(decisions, output, catalogue)
+
+
+def write_table(decisions: Path, output: Path, scores: bool = False) -> Counts:
+    """Write (film, tag, value) as CSV: 1 for a tag that the film has, 0 for one that was rejected.
+
+    Args:
+        scores: also the model's score for each suggestion that nobody has decided.
+
+    Raises:
+        MotagsError: there is no such review, or the output can't be written.
+    """
+    return write(decisions, output, lambda store: table(store, scores))
+
+
+def opened(decisions: Path) -> Store:
+    """The review of a file that exists. Raises MotagsError."""
+    if not decisions.exists():
+        raise MotagsError(f"{decisions} is missing: `motags review` makes it when films are reviewed")
+    return Store(Database(decisions))
+
+
+def write(decisions: Path, output: Path, lines: Lines) -> Counts:
+    """Write what `lines` gives of a review, whole or not at all."""
+    store, number = opened(decisions), 0
+    with replacing(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        for line in lines(store):
+            file.write(line)
+            number += line.count("\n")
+    done, verdicts = store.history.done(), store.history.all_verdicts()
+    ties = sum(agreed(said) is None for tags in verdicts.values() for said in tags.values())
+    return Counts(number, len(done), len(verdicts.keys() - done.keys()), ties)
+
+
+def agreed(verdicts: Iterable[Verdict]) -> bool | None:
+    """What most reviewers say of a tag; None where as many say yes as no."""
+    balance = sum(1 if verdict.yes else -1 for verdict in verdicts)
+    return None if balance == 0 else balance > 0
+
+
+def catalogue(store: Store) -> Iterator[str]:
+    """The lines of `write_catalogue`."""
+    done, verdicts = store.history.done(), store.history.all_verdicts()
+    kinds = {tag["name"]: tag["kind"] for tag in store.tags()}
+    for film in store.database.read("SELECT id, record FROM film ORDER BY id"):
+        record = json.loads(film["record"])
+        if film["id"] in done:
+            record["tags"] = _tags(record["tags"], verdicts.get(film["id"], {}), kinds)
+        yield json.dumps(record, ensure_ascii=False) + "\n"
+
+
+def _tags(given: list[dict[str, Any]], verdicts: dict[str, list[Verdict]], kinds: dict[str, str]) -> list[Any]:
+    kept = [tag for tag in given if agreed(verdicts.get(tag["name"], ())) is not False]
+    had = {tag["name"] for tag in given}
+    new = sorted(tag for tag, said in verdicts.items() if tag not in had and agreed(said))
+    return kept + [{"name": tag} | ({"kind": kinds[tag]} if kinds.get(tag) else {}) for tag in new]
+
+
+def table(store: Store, scores: bool = False) -> Iterator[str]:
+    """The lines of `write_table`."""
+    yield _csv(HEADER)
+    verdicts = store.history.all_verdicts()
+    for film in store.database.read("SELECT id, record FROM film ORDER BY id"):
+        tags = {tag["name"]: 1.0 for tag in json.loads(film["record"])["tags"]}
+        said = verdicts.get(film["id"], {})
+        tags |= {tag: float(yes) for tag, all_said in said.items() if (yes := agreed(all_said)) is not None}
+        if scores:
+            tags = {row["tag"]: row["score"] for row in _undecided(store, film["id"], said)} | tags
+        for tag in sorted(tags):
+            yield _csv((film["id"], tag, f"{tags[tag]:g}"))
+
+
+def _undecided(store: Store, film: str, said: dict[str, list[Verdict]]) -> list[sqlite3.Row]:
+    rows = store.database.read("SELECT tag, score FROM suggestion WHERE film = :film AND given", film=film)
+    return [row for row in rows if row["tag"] not in said]
+
+
+def _csv(cells: Iterable[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(map(neutral, cells))
+    return line.getvalue()

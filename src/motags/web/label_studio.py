@@ -1,0 +1,148 @@
+"""Label Studio: its tasks out, with the model's tags as predictions, and what was decided there back in."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from motags.artifacts import replacing
+from motags.errors import MotagsError
+from motags.web.exports import Counts, opened, write
+from motags.web.history import Decision, reviewer_name, tag_name
+from motags.web.store import Row, Store
+
+FORM = "it is not of the form that Label Studio exports as JSON"
+CONFIG = """<View>
+  <Header value="$title"/>
+  <Text name="text" value="$text"/>
+  <Choices name="tags" toName="text" choice="multiple" showInline="true">
+{choices}  </Choices>
+</View>
+"""
+
+
+@dataclass
+class TakenBack:
+    """What came back: annotations kept, those that had been kept before, and why others can't be used."""
+
+    kept: int = 0
+    known: int = 0
+    set_aside: list[str] = field(default_factory=list)
+
+
+def write_label_studio(decisions: Path, output: Path) -> Counts:
+    """Write the films as tasks for Label Studio, with the model's tags as predictions.
+
+    Beside it, under the same name with the ending .xml, stands the labelling set-up that fits.
+
+    Raises:
+        MotagsError: there is no such review, or the output can't be written.
+    """
+    with replacing(output.with_suffix(".xml")) as temporary:
+        temporary.write_text(config(opened(decisions)), encoding="utf-8")
+    return write(decisions, output, tasks)
+
+
+def tasks(store: Store) -> Iterator[str]:
+    """The tasks of `write_label_studio`, as one JSON list with a line a film."""
+    query = (
+        "SELECT f.id, f.title, f.year, f.text, s.version FROM film AS f LEFT JOIN scored AS s ON s.film = f.id"
+        " WHERE f.text <> '' ORDER BY f.id"
+    )
+    yield "["
+    for number, film in enumerate(store.database.read(query)):
+        data = {"film": film["id"], "title": film["title"], "year": film["year"], "text": film["text"]}
+        task = {"data": data, "predictions": _predictions(store, film["id"], film["version"])}
+        yield (",\n" if number else "\n") + json.dumps(task, ensure_ascii=False)
+    yield "\n]\n"
+
+
+def _predictions(store: Store, film: str, version: str | None) -> list[dict[str, Any]]:
+    given = store.database.read(
+        "SELECT tag, score FROM suggestion WHERE film = :film AND given ORDER BY score DESC", film=film
+    )
+    if version is None:
+        return []
+    choices = {"choices": [row["tag"] for row in given]}
+    result = [{"from_name": "tags", "to_name": "text", "type": "choices", "value": choices}] if given else []
+    sure = sum(row["score"] for row in given) / max(len(given), 1)
+    return [{"model_version": version, "score": round(sure, 4), "result": result}]
+
+
+def config(store: Store) -> str:
+    """The labelling set-up for the tasks: the text, and all tags to choose from."""
+    return CONFIG.format(choices="".join(f"    <Choice value={quoteattr(tag['name'])}/>\n" for tag in store.tags()))
+
+
+def read_label_studio(decisions: Path, source: Path) -> TakenBack:
+    """Keep what was decided in Label Studio, from its JSON export; reading it again keeps nothing twice.
+
+    Each annotation counts as one reviewer's act on its film: the choices are accepted, the predictions that were not
+    chosen are rejected, and the film is done. Cancelled annotations are passed over. A reviewer is named by email, or
+    as `label-studio-` and a number.
+
+    Raises:
+        MotagsError: there is no such review, or the file is no such export.
+    """
+    store, back = opened(decisions), TakenBack()
+    for number, task in enumerate(_exported(source), start=1):
+        try:
+            _take(store, task, back)
+        except (MotagsError, KeyError, TypeError, AttributeError, IndexError) as error:
+            back.set_aside.append(f"{source.name}, task {number}: {error if isinstance(error, MotagsError) else FORM}")
+    return back
+
+
+def _exported(source: Path) -> list[Any]:
+    try:
+        found = json.loads(source.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MotagsError(f"{source} is missing: export the project in Label Studio as JSON") from None
+    except (ValueError, RecursionError, OSError) as error:
+        raise MotagsError(f"{source} can't be read as JSON: {error}") from None
+    if not isinstance(found, list):
+        raise MotagsError(f"{source} holds no list of tasks: export the project in Label Studio as JSON")
+    return found
+
+
+def _take(store: Store, task: Any, back: TakenBack) -> None:
+    film = str(task["data"]["film"])
+    if not (row := store.film(film)):
+        raise MotagsError(f"the catalogue has no film {film!r}")
+    for annotation in task["annotations"]:
+        if annotation.get("was_cancelled"):
+            continue
+        chosen = {tag_name(tag) for tag in _choices(annotation["result"])}
+        decisions = _decisions(store.rows(row), chosen)
+        reviewer = _reviewer(annotation.get("completed_by"))
+        version = str((task.get("predictions") or [{}])[0].get("model_version") or "")
+        kept = store.history.keep(_act(film, annotation, chosen), reviewer, film, decisions, version)
+        back.kept, back.known = back.kept + kept, back.known + (not kept)
+
+
+def _choices(result: list[Any]) -> Iterator[str]:
+    for part in result:
+        if part["type"] == "choices" and part["from_name"] == "tags":
+            yield from part["value"]["choices"]
+
+
+def _decisions(rows: list[Row], chosen: set[str]) -> list[Decision]:
+    offered = {row.tag for row in rows}
+    decided = {row.tag for row in rows if row.likely or row.verdicts}
+    yes: list[Decision] = [("accept" if tag in offered else "add", tag) for tag in sorted(chosen)]
+    return [*yes, *(("reject", tag) for tag in sorted(decided - chosen)), ("done", None)]
+
+
+def _reviewer(given: Any) -> str:
+    if isinstance(given, dict):
+        given = given.get("email") or given.get("id")
+    return reviewer_name(given if isinstance(given, str) else f"label-studio-{given}")
+
+
+def _act(film: str, annotation: dict[str, Any], chosen: set[str]) -> str:
+    """Names an annotation as it is now: one that was changed since is a further act."""
+    about = [film, annotation.get("id"), annotation.get("unique_id"), annotation.get("updated_at"), sorted(chosen)]
+    return f"label-studio-{hashlib.sha256(json.dumps(about, default=str).encode()).hexdigest()[:32]}"

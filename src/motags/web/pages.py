@@ -1,0 +1,59 @@
+"""The page's templates and files."""
+
+import hashlib
+from pathlib import Path
+
+from fastapi.responses import HTMLResponse, Response
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+HERE = Path(__file__).parent
+FOREVER = "public, max-age=31536000, immutable"
+
+
+class Pages:
+    """Templates, which escape every text, and the addresses of the files beside them."""
+
+    def __init__(self) -> None:
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=False,
+        )
+        self._templates.globals["static"] = _address
+        self._templates.globals["level"] = level
+
+    def part(self, template: str, /, **values: object) -> str:
+        """A piece of a page."""
+        return self._templates.get_template(f"{template}.html").render(values)
+
+    def page(self, template: str, status: int = 200, /, **values: object) -> Response:
+        """A whole page."""
+        return HTMLResponse(self.part(template, **values), status)
+
+
+class Files(StaticFiles):
+    """The files, which a browser keeps: their addresses change with their bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=HERE / "static")
+
+    def file_response(self, *given: object, **named: object) -> Response:
+        """Answer with a file."""
+        answer = super().file_response(*given, **named)  # type: ignore[arg-type]
+        answer.headers["Cache-Control"] = FOREVER
+        return answer
+
+
+def _address(name: str) -> str:
+    digest = hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()
+    return f"/static/{name}?v={digest[:12]}"
+
+
+def level(weight: float) -> str:
+    """The class of a word that carries a score (`up1` to `up4`) or speaks against it (`down1` to `down4`), or ""."""
+    strength = min(4, int(abs(weight) * 5))
+    return f"{'up' if weight > 0 else 'down'}{strength}" if strength else ""

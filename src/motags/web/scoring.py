@@ -1,0 +1,157 @@
+"""What the model says: suggestions made ahead in the background, one film at once, and why."""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+import numpy as np
+
+from motags.web.store import Scored, Store
+
+BATCH = 32  # films scored at once in the background: a film that a reviewer waits for comes after one such batch
+CLOSE = 5  # tags below their thresholds that are shown too, the closest ones
+EXPLANATIONS = 512  # kept in memory
+
+log = logging.getLogger(__name__)
+
+
+class Model(Protocol):
+    """What the page needs of a tagger."""
+
+    tags_: list[str]
+    kinds_: list[str]
+    thresholds_: np.ndarray
+    version_: str
+
+    def score(self, texts: list[str]) -> Any:
+        """Of n texts, `.scores` (n, t) float32."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a text has a score for a tag.
+
+    Attributes:
+        pieces: the text, cut where words begin or end that carry the score; each with a weight from -1 to 1.
+        films: titles of the nearest training films that bear the tag, and their similarity.
+        kind: tags that are typical of the text's cluster.
+    """
+
+    score: float
+    threshold: float
+    pieces: tuple[tuple[str, float], ...]
+    films: tuple[tuple[str, float], ...]
+    kind: tuple[str, ...]
+
+
+Explain = Callable[[Any, str, str], Any]
+
+
+class Scorer:
+    """A model beside a review. One text after another is read, however many ask."""
+
+    def __init__(self, model: Model, explain: Explain, store: Store) -> None:
+        self.model, self.store, self._explain = model, store, explain
+        self._column = {tag: j for j, tag in enumerate(model.tags_)}
+        self._busy = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="suggestions", daemon=True)
+        self.why = lru_cache(EXPLANATIONS)(self._why)
+
+    def start(self) -> None:
+        """Begin to score what this version of the model has not scored yet."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop after the batch at hand."""
+        self._stop.set()
+        self._thread.join()
+
+    def knows(self, tag: str) -> bool:
+        """Whether it is a tag of the model."""
+        return tag in self._column
+
+    def _run(self) -> None:
+        while not self._stop.is_set() and (films := self.store.unscored(self.model.version_, BATCH)):
+            self._score(films)
+        log.info("suggestions are made")
+
+    def need(self, film: sqlite3.Row) -> None:
+        """Score a film now if this version of the model has not."""
+        if film["text"] and film["version"] != self.model.version_:
+            self._score([film])
+
+    def _score(self, films: Sequence[sqlite3.Row]) -> None:
+        with self._busy:
+            scores = self.model.score([film["text"] for film in films]).scores
+        self.store.suggest(self.model.version_, self._read([film["id"] for film in films], scores))
+
+    def _read(self, films: Sequence[str], scores: np.ndarray) -> list[Scored]:
+        thresholds = self.model.thresholds_
+        worths = worth(scores, thresholds)
+        kept = shown(scores, thresholds) | self._catalogued(films)
+        return [
+            Scored(
+                film,
+                float(worths[i]),
+                [
+                    (self.model.tags_[j], float(scores[i, j]), bool(scores[i, j] >= thresholds[j]))
+                    for j in np.flatnonzero(kept[i])
+                ],
+            )
+            for i, film in enumerate(films)
+        ]
+
+    def _catalogued(self, films: Sequence[str]) -> np.ndarray:
+        """The tags that the catalogue gives, (n, t) bool: their scores are shown too."""
+        Y = np.zeros((len(films), len(self.model.tags_)), dtype=bool)
+        for i, film in enumerate(films):
+            Y[i, [self._column[tag] for tag in self.store.catalogued(film) if tag in self._column]] = True
+        return Y
+
+    def _why(self, text: str, tag: str) -> Reason:
+        with self._busy:
+            found = self._explain(self.model, text, tag)
+        films = tuple((title, float(similarity)) for _, title, similarity in found.films)
+        return Reason(found.score, found.threshold, pieces(text, found.words), films, tuple(found.cluster_tags))
+
+
+def worth(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """How much each film is worth a review, (n,): the number of its close calls, the closer the more.
+
+    A tag counts from 1, where its score is at its threshold, down to 0, where the odds of the two differ by a factor
+    of e or more.
+    """
+    return np.maximum(0, 1 - np.abs(_logit(scores) - _logit(thresholds))).sum(1)
+
+
+def _logit(probability: np.ndarray) -> np.ndarray:
+    inside = np.clip(probability, 1e-6, 1 - 1e-6)
+    return np.log(inside / (1 - inside))
+
+
+def shown(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """The tags to show, (n, t) bool: those at their thresholds, and of the others the closest ones."""
+    given = scores >= thresholds
+    below = np.where(given, -np.inf, _logit(scores) - _logit(thresholds))
+    best = np.argsort(-below, axis=1, kind="stable")[:, :CLOSE]
+    close = np.zeros_like(given)
+    np.put_along_axis(close, best, True, axis=1)
+    return given | close
+
+
+def pieces(text: str, words: Sequence[tuple[int, int, float]]) -> tuple[tuple[str, float], ...]:
+    """A text cut at the spans of its words; weights are divided by the largest of them."""
+    most = max((abs(weight) for _, _, weight in words), default=0) or 1
+    cut: list[tuple[str, float]] = []
+    at = 0
+    for start, end, weight in sorted(words):
+        if start >= at:
+            cut += [(text[at:start], 0.0), (text[start:end], float(weight) / most)]
+            at = end
+    cut.append((text[at:], 0.0))
+    return tuple((piece, weight) for piece, weight in cut if piece)

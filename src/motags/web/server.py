@@ -1,0 +1,150 @@
+"""Start the page: the catalogue, the tagger and the decisions behind a server on this machine."""
+
+import getpass
+import ipaddress
+import logging
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+from motags.errors import MotagsError
+from motags.web.app import make_app
+from motags.web.history import reviewer_name
+from motags.web.loading import take
+from motags.web.schema import Database
+from motags.web.scoring import Scorer
+from motags.web.store import Store
+
+PORT = 8737
+TOKEN = "MOTAGS_REVIEW_TOKEN"  # noqa: S105, the name of the variable
+LEAST_TOKEN = 16  # letters
+WAITING = 2048  # connections that may wait to be taken
+PATIENCE = 5  # seconds for answers under way when it is stopped
+ANY = {"0.0.0.0", "::"}  # noqa: S104, compared with, not listened on
+
+Say = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+
+def serve(
+    catalogue: Path,
+    model: Path,
+    decisions: Path,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    reviewer: str | None = None,
+    *,
+    say: Say,
+) -> None:
+    """Serve the page until Ctrl-C or SIGTERM.
+
+    Args:
+        catalogue: the films, as JSON Lines, CSV or parquet, plain or gzipped; only read.
+        model: the folder of a tagger.
+        decisions: the SQLite file of the review; made if it is missing.
+        host: an address other than loopback needs a token, from MOTAGS_REVIEW_TOKEN or made and said once.
+        port: 0 takes a free one.
+        reviewer: the name under which decisions are kept until the page is told another. Where it is None, that is
+            the user's on loopback, and elsewhere the page asks.
+        say: is told the address to open, with the token.
+
+    Raises:
+        MotagsError: a file can't be used, the port is taken, or the token is too short.
+    """
+    from motags.explain import explain  # noqa: PLC0415, the numerical libraries
+    from motags.tagger import Tagger  # noqa: PLC0415
+
+    token, name = _token(host), _reviewer(host, reviewer)
+    with _listening(host, port) as listener:
+        store = Store(Database(decisions))
+        tagger = Tagger.load(model, threads=max(1, (os.cpu_count() or 1) - 1))  # one core is the page's
+        take(store, catalogue, tagger)
+        answer(listener, host, token, name, Scorer(tagger, explain, store), say)
+
+
+def answer(
+    listener: socket.socket, host: str, token: str | None, reviewer: str | None, scorer: Scorer, say: Say
+) -> None:
+    """Answer at an open address, making suggestions meanwhile, until Ctrl-C or SIGTERM."""
+    port = listener.getsockname()[1]
+    app = make_app(scorer.store, scorer, reviewer, port, _hosts(host, port), token)
+    say(f"Open {_address(host, port, token)} (Ctrl-C stops)")
+    scorer.start()
+    try:
+        _run(app, listener)
+    finally:
+        scorer.stop()
+
+
+def _run(app: FastAPI, listener: socket.socket) -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server hands the signal on when it has stopped
+    config = uvicorn.Config(
+        app, access_log=False, log_config=None, server_header=False, backlog=WAITING, lifespan="off",
+        timeout_graceful_shutdown=PATIENCE,
+    )  # fmt: skip
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except KeyboardInterrupt:
+        log.info("stopped; every decision is kept")
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=WAITING)
+    except (OSError, OverflowError) as error:
+        raise MotagsError(f"{host}, port {port}, can't be listened on ({error}): name another with --port") from None
+    with listener:
+        yield listener
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _token(host: str) -> str | None:
+    given = os.environ.get(TOKEN, "")
+    if given and (len(given) < LEAST_TOKEN or not (given.isascii() and given.isalnum())):
+        raise MotagsError(f"{TOKEN} needs at least {LEAST_TOKEN} letters and digits, and nothing else")
+    return given or (None if _is_loopback(host) else secrets.token_hex(16))
+
+
+def _reviewer(host: str, given: str | None) -> str | None:
+    if given is not None:
+        return reviewer_name(given)
+    return _user() if _is_loopback(host) else None
+
+
+def _user() -> str | None:
+    try:
+        return reviewer_name(getpass.getuser())
+    except (MotagsError, OSError, KeyError, ImportError):
+        return None
+
+
+def _hosts(host: str, port: int) -> frozenset[str] | None:
+    """What `Host` may say: on loopback its names only, against pages whose own name was pointed here."""
+    if not _is_loopback(host):
+        return None
+    return frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", _literal(host)))
+
+
+def _address(host: str, port: int, token: str | None) -> str:
+    name = _literal(socket.gethostname() if host in ANY else host)
+    return f"http://{name}:{port}/" + (f"?token={token}" if token else "")
+
+
+def _literal(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,249 @@
+// One film: each decision is sent at once, under a name of its own, so that sending it again keeps it once.
+"use strict";
+
+const film = document.body.dataset.film;
+const query = document.body.dataset.query;
+const tags = document.getElementById("tags");
+const said = document.getElementById("said");
+const text = document.getElementById("text");
+const plain = text?.textContent;
+const TRIES = 3;
+
+function say(message, wrong = false) {
+  said.textContent = message;
+  said.classList.toggle("wrong", wrong);
+}
+
+function newAct() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+async function answer(address, options) {
+  const got = await fetch(address, options);
+  const body = await got.json().catch(() => ({}));
+  if (!got.ok) throw Object.assign(new Error(body.error ?? `the server said ${got.status}`), { final: got.status < 500 });
+  return body;
+}
+
+async function send(address, body) {
+  const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  for (let tries = 1; ; tries++) {
+    try {
+      return await answer(address, options);
+    } catch (error) {
+      if (error.final || tries === TRIES) throw error;
+      await new Promise((go) => setTimeout(go, 300 * tries));
+    }
+  }
+}
+
+let last = Promise.resolve(); // one after the other, in the order of the keys
+
+function inTurn(work) {
+  last = last.then(work).catch((error) => say(`Not kept: ${error.message}. Please try again.`, true));
+  return last;
+}
+
+function rows() {
+  return [...tags.querySelectorAll(".row")];
+}
+
+function rowOf(tag) {
+  return rows().find((row) => row.dataset.tag === tag);
+}
+
+function nextLeft(among) {
+  return among.find((row) => "left" in row.dataset);
+}
+
+function currentRow() {
+  return document.activeElement.closest?.(".row") ?? nextLeft(rows()) ?? rows()[0];
+}
+
+function focusRow(row, kind = "accept") {
+  row?.querySelector(`[data-kind=${kind}]`)?.focus({ preventScroll: !text || innerWidth < 800 && scrollY === 0 });
+}
+
+function decide(decisions, focus) {
+  return inTurn(async () => {
+    const kept = await send("/decide", { act: newAct(), film, decisions });
+    tags.innerHTML = kept.html;
+    say(kept.said);
+    unlit();
+    focus();
+  });
+}
+
+function press(row, kind, onward) {
+  const tag = row.dataset.tag;
+  const mine = row.dataset.mine === "add" ? "accept" : row.dataset.mine;
+  const after = nextLeft(rows().slice(rows().indexOf(row) + 1))?.dataset.tag;
+  decide([{ kind: mine === kind ? "clear" : kind, tag }], () => {
+    focusRow(onward && mine !== kind && rowOf(after) || rowOf(tag) || rows()[0], onward ? "accept" : kind);
+  });
+}
+
+function acceptRest() {
+  const open = rows().filter((row) => "left" in row.dataset);
+  if (open.length) decide(open.map((row) => ({ kind: "accept", tag: row.dataset.tag })), () => document.getElementById("done").focus());
+}
+
+// why
+
+function unlit() {
+  if (text) text.textContent = plain;
+}
+
+async function why(row) {
+  const button = row.querySelector("[data-kind=why]");
+  const panel = row.querySelector(".why");
+  if (!button) return;
+  const close = button.getAttribute("aria-expanded") === "true";
+  for (const other of rows()) {
+    other.querySelector("[data-kind=why]")?.setAttribute("aria-expanded", "false");
+    other.querySelector(".why").hidden = true;
+  }
+  unlit();
+  if (close) return;
+  button.setAttribute("aria-expanded", "true");
+  panel.hidden = false;
+  panel.textContent = "The model reads the text again …";
+  try {
+    const reason = await answer(`/why?${new URLSearchParams({ id: film, tag: row.dataset.tag })}`);
+    if (panel.hidden) return;
+    panel.innerHTML = reason.html;
+    text.innerHTML = reason.text;
+    say(`Why ${row.dataset.tag}: ${panel.querySelector("p").textContent.replace(/\s+/g, " ")}`);
+  } catch (error) {
+    panel.textContent = `No answer: ${error.message}.`;
+  }
+}
+
+tags.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button) return;
+  if (button.id === "rest") acceptRest();
+  else if (button.dataset.kind === "why") why(button.closest(".row"));
+  else press(button.closest(".row"), button.dataset.kind, false);
+});
+
+// to another film
+
+function go(address, body) {
+  return inTurn(async () => {
+    const { next, said: told } = await send(`${address}?${query}`, { act: newAct(), ...body });
+    if (!next) return say(told);
+    sessionStorage.setItem("said", told);
+    location.assign(next);
+    return new Promise(() => {}); // what is pressed until the next film is there is not for it
+  });
+}
+
+document.getElementById("done").addEventListener("click", () => go("/leave", { film, kind: "done" }));
+document.getElementById("skip").addEventListener("click", () => go("/leave", { film, kind: "skip" }));
+document.getElementById("undo").addEventListener("click", () => go("/undo", {}));
+
+// add a tag
+
+const add = document.getElementById("add");
+const options = document.getElementById("options");
+const MOST = 12;
+let known; // a promise of all tags
+let active = -1;
+let offers = 0; // an answer that comes after a later letter, or after the choice, is not shown
+
+function allTags() {
+  known ??= answer("/tags").then((tags) => tags.map((tag) => ({ ...tag, folded: tag.name.toLocaleLowerCase() })));
+  known.catch(() => { known = undefined; });
+  return known;
+}
+
+function matching(tags, typed) {
+  const folded = typed.toLocaleLowerCase();
+  const rank = (tag) => (tag.folded.startsWith(folded) ? 0 : tag.folded.includes(` ${folded}`) ? 1 : 2);
+  const found = tags.filter((tag) => tag.folded.includes(folded)).sort((one, other) => rank(one) - rank(other)).slice(0, MOST);
+  const isNew = typed && !tags.some((tag) => tag.folded === folded);
+  return isNew ? [...found, { name: typed, kind: "new tag" }] : found;
+}
+
+function option({ name, kind }, index) {
+  const item = document.createElement("li");
+  item.id = `option-${index}`;
+  item.role = "option";
+  item.dataset.tag = name;
+  item.append(name, Object.assign(document.createElement("span"), { textContent: kind ? ` ${kind}` : "", className: "muted" }));
+  return item;
+}
+
+function mark(index) {
+  active = index;
+  [...options.children].forEach((item, at) => item.setAttribute("aria-selected", String(at === index)));
+  if (index < 0) return add.removeAttribute("aria-activedescendant");
+  add.setAttribute("aria-activedescendant", `option-${index}`);
+  options.children[index].scrollIntoView({ block: "nearest" });
+}
+
+function closeOptions() {
+  offers++;
+  options.hidden = true;
+  add.setAttribute("aria-expanded", "false");
+  mark(-1);
+}
+
+async function offer() {
+  const own = ++offers;
+  try {
+    const tags = await allTags();
+    if (own !== offers) return;
+    const found = matching(tags, add.value.trim().replace(/\s+/g, " "));
+    options.replaceChildren(...found.map(option));
+    options.hidden = !found.length;
+    add.setAttribute("aria-expanded", String(!options.hidden));
+    mark(add.value.trim() && found.length ? 0 : -1);
+  } catch (error) {
+    say(`The tags can't be listed: ${error.message}.`, true);
+  }
+}
+
+function choose(tag) {
+  closeOptions();
+  add.value = "";
+  known = undefined;
+  decide([{ kind: rowOf(tag) ? "accept" : "add", tag }], () => add.focus());
+}
+
+add.addEventListener("input", offer);
+add.addEventListener("focus", () => add.value && offer());
+add.addEventListener("blur", closeOptions);
+add.addEventListener("keydown", (event) => {
+  const count = options.children.length;
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    event.preventDefault();
+    if (options.hidden) offer();
+    else mark((active + (event.key === "ArrowDown" ? 1 : count - (active < 0 ? 0 : 1))) % count);
+  } else if (event.key === "Enter" && active >= 0) {
+    event.preventDefault();
+    choose(options.children[active].dataset.tag);
+  } else if (event.key === "Escape") {
+    if (options.hidden) focusRow(currentRow());
+    closeOptions();
+  }
+});
+options.addEventListener("mousedown", (event) => {
+  event.preventDefault();
+  const item = event.target.closest("li");
+  if (item) choose(item.dataset.tag);
+});
+
+Object.assign(actions, {
+  j: () => moved(1, rows().map((row) => row.querySelector("button")), currentRow()?.querySelector("button")),
+  k: () => moved(-1, rows().map((row) => row.querySelector("button")), currentRow()?.querySelector("button")),
+  a: () => currentRow() && press(currentRow(), "accept", true),
+  r: () => currentRow() && press(currentRow(), "reject", true),
+  w: () => currentRow() && why(currentRow()),
+  "+": () => add.focus(),
+});
+
+say(sessionStorage.getItem("said") ?? "");
+sessionStorage.removeItem("said");
+focusRow(nextLeft(rows()));

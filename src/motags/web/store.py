@@ -1,0 +1,245 @@
+"""The films of a review with their suggested tags, and the queue in which they are worth reviewing."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from motags.films import Film
+from motags.web.history import History, Verdict
+from motags.web.schema import Database
+
+SHOWS = {
+    "open": "f.id NOT IN (SELECT film FROM live WHERE kind = 'done')",
+    "skipped": "f.id IN (SELECT film FROM live WHERE kind = 'skip' AND reviewer = :me)"
+    " AND f.id NOT IN (SELECT film FROM live WHERE kind = 'done')",
+    "mine": "f.id IN (SELECT film FROM live WHERE kind = 'done' AND reviewer = :me)",
+    "others": "f.id IN (SELECT film FROM live WHERE kind = 'done' AND reviewer <> :me)"
+    " AND f.id NOT IN (SELECT film FROM live WHERE kind = 'done' AND reviewer = :me)",
+    "conflicts": "f.id IN (SELECT film FROM conflict)",
+    "all": "1",
+}
+SURE = {"any": (0.0, 2.0), "high": (0.8, 2.0), "middle": (0.5, 0.8), "low": (0.0, 0.5)}
+QUEUE = """SELECT * FROM (
+    SELECT f.id, f.title, f.year, coalesce(s.worth, -1) AS worth, f.id IN
+        (SELECT film FROM live WHERE kind = 'skip' AND reviewer = :me) AS skipped
+    FROM film AS f LEFT JOIN scored AS s ON s.film = f.id WHERE {show} AND {suggested}
+)"""
+ORDER = "ORDER BY skipped, worth DESC, id LIMIT :limit OFFSET :offset"
+SUGGESTED = """EXISTS (SELECT 1 FROM suggestion AS g WHERE g.film = f.id AND g.given
+    AND (:tag = '' OR g.tag = :tag) AND g.score >= :least AND g.score < :most)"""
+UNSCORED = "FROM film LEFT JOIN scored ON film = id WHERE text <> '' AND coalesce(version, '') <> :version"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which films the queue holds: by state, by a suggested tag, and by how sure the model is of it."""
+
+    show: str = "open"
+    tag: str = ""
+    sure: str = "any"
+
+    def query(self, **more: str) -> dict[str, str]:
+        """As the fields of an address, without those at their default."""
+        changed = {name: value for name, value in asdict(self).items() if value != getattr(Filter, name)}
+        return more | changed
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model says of a film: how much a review is worth, and (tag, score, given) of the tags to show."""
+
+    film: str
+    worth: float
+    tags: Sequence[tuple[str, float, bool]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A tag of a film as the page shows it; `given` says that the model gives it, not only considers it."""
+
+    tag: str
+    kind: str = ""
+    score: float | None = None
+    threshold: float | None = None
+    given: bool = False
+    catalogued: bool = False
+    verdicts: tuple[Verdict, ...] = ()
+
+    def of(self, reviewer: str) -> str:
+        """What this reviewer says: accept, reject, add or nothing."""
+        return next((verdict.kind for verdict in self.verdicts if verdict.reviewer == reviewer), "")
+
+    def others(self, reviewer: str) -> list[Verdict]:
+        """What the others say."""
+        return [verdict for verdict in self.verdicts if verdict.reviewer != reviewer]
+
+    @property
+    def likely(self) -> bool:
+        """Whether the row stands among the suggestions, not among the tags that the model only considers."""
+        return self.given or self.catalogued or any(verdict.kind == "add" for verdict in self.verdicts)
+
+    def left(self, reviewer: str) -> bool:
+        """Whether the reviewer has yet to decide: a tag of the catalogue stays without that."""
+        return self.given and not self.catalogued and not self.of(reviewer)
+
+    @property
+    def conflict(self) -> bool:
+        """Whether the reviewers say both yes and no."""
+        return len({verdict.yes for verdict in self.verdicts}) == 2
+
+
+class Store:
+    """The films and suggestions of a review's file, read together with its decisions."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.history = History(database)
+
+    def take(self, films: Iterable[tuple[Film, str]], tags: Iterable[tuple[str, str, float]]) -> None:
+        """Take over a catalogue and a model's tags; what was suggested for a text that has changed is dropped.
+
+        Args:
+            films: each with the text that the model reads, or "".
+            tags: name, kind ("genre", "keyword" or "") and threshold of the model's tags.
+        """
+        rows = [(film.id, film.title, film.year, text, record_of(film)) for film, text in films]
+        with self.database.writing() as connection:
+            connection.execute("CREATE TEMP TABLE came (id TEXT PRIMARY KEY, title, year, text, record)")
+            connection.executemany("INSERT INTO came VALUES (?, ?, ?, ?, ?)", rows)
+            for table in ("suggestion", "scored"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE film NOT IN (SELECT id FROM film JOIN came USING (id, text))"  # noqa: S608
+                )
+            connection.execute("DELETE FROM film")
+            connection.execute("INSERT INTO film SELECT * FROM came")
+            connection.execute("DROP TABLE came")
+            connection.execute("DELETE FROM tag")
+            connection.executemany("INSERT INTO tag VALUES (?, ?, ?)", tags)
+            connection.execute(
+                "INSERT INTO tag SELECT DISTINCT json_extract(value, '$.name'),"
+                " coalesce(json_extract(value, '$.kind'), ''), NULL"
+                " FROM film, json_each(record, '$.tags') WHERE true ON CONFLICT DO NOTHING"
+            )
+
+    def unscored(self, version: str, limit: int) -> list[sqlite3.Row]:
+        """Films (id, text) that this version of the model has not scored yet."""
+        return self.database.read(
+            f"SELECT id, text {UNSCORED} ORDER BY id LIMIT :limit",
+            version=version,
+            limit=limit,
+        )
+
+    def unscored_films(self, version: str) -> int:
+        """How many films this version has not scored yet."""
+        return int(self.database.read(f"SELECT count(*) {UNSCORED}", version=version)[0][0])
+
+    def suggest(self, version: str, scored: Iterable[Scored]) -> None:
+        """Keep what a model says of some films, in the place of what one said before."""
+        with self.database.writing() as connection:
+            for one in scored:
+                connection.execute("INSERT OR REPLACE INTO scored VALUES (?, ?, ?)", (one.film, version, one.worth))
+                connection.execute("DELETE FROM suggestion WHERE film = ?", (one.film,))
+                rows = [(one.film, tag, score, given) for tag, score, given in one.tags]
+                connection.executemany("INSERT INTO suggestion VALUES (?, ?, ?, ?)", rows)
+
+    def film(self, film: str) -> sqlite3.Row | None:
+        """A film (id, title, year, text, record, and the version that scored it), or None."""
+        found = self.database.read(
+            "SELECT f.*, s.version FROM film AS f LEFT JOIN scored AS s ON s.film = f.id WHERE f.id = :film", film=film
+        )
+        return found[0] if found else None
+
+    def catalogued(self, film: str) -> list[str]:
+        """The tags that the catalogue gives a film."""
+        rows = self.database.read(
+            "SELECT json_extract(value, '$.name') AS tag FROM film, json_each(record, '$.tags') WHERE film.id = :film",
+            film=film,
+        )
+        return [row["tag"] for row in rows]
+
+    def rows(self, film: sqlite3.Row) -> list[Row]:
+        """The tags of a film to show: suggested, in the catalogue, or decided by anyone; the likeliest first."""
+        tags = {tag["name"]: Row(tag["name"], catalogued=True) for tag in json.loads(film["record"])["tags"]}
+        for found in self.database.read("SELECT * FROM suggestion WHERE film = :film", film=film["id"]):
+            row = tags.get(found["tag"], Row(found["tag"]))
+            tags[found["tag"]] = replace(row, score=found["score"], given=bool(found["given"]))
+        for tag, verdicts in self.history.verdicts(film["id"]).items():
+            tags[tag] = replace(tags.get(tag, Row(tag)), verdicts=tuple(verdicts))
+        known = self._known(list(tags))
+        rows = [replace(row, **known.get(row.tag, {})) for row in tags.values()]
+        return sorted(rows, key=lambda row: (-row.likely, -(row.score or 0), row.tag))
+
+    def _known(self, names: list[str]) -> dict[str, dict[str, Any]]:
+        rows = self.database.read(
+            "SELECT name, kind, threshold FROM tag WHERE name IN (SELECT value FROM json_each(:names))",
+            names=json.dumps(names),
+        )
+        return {row["name"]: {"kind": row["kind"], "threshold": row["threshold"]} for row in rows}
+
+    def tags(self) -> list[sqlite3.Row]:
+        """All tags (name, kind): the model's, the catalogue's, and those that reviewers added."""
+        return self.database.read(
+            "SELECT name, kind FROM tag UNION SELECT DISTINCT tag, '' FROM decision"
+            " WHERE kind = 'add' AND tag NOT IN (SELECT name FROM tag) ORDER BY 1"
+        )
+
+    def given_tags(self) -> list[sqlite3.Row]:
+        """The tags that the model gives to any film (tag, films)."""
+        return self.database.read("SELECT tag, count(*) AS films FROM suggestion WHERE given GROUP BY tag ORDER BY tag")
+
+    def given(self, films: Sequence[str]) -> dict[str, list[str]]:
+        """The tags that the model gives these films, best first."""
+        rows = self.database.read(
+            "SELECT film, tag FROM suggestion WHERE given AND film IN (SELECT value FROM json_each(:films))"
+            " ORDER BY score DESC",
+            films=json.dumps(films),
+        )
+        by_film: dict[str, list[str]] = {film: [] for film in films}
+        for row in rows:
+            by_film[row["film"]].append(row["tag"])
+        return by_film
+
+    def progress(self) -> tuple[int, int]:
+        """How many films there are, and how many are done."""
+        (row,) = self.database.read(
+            "SELECT (SELECT count(*) FROM film),"
+            " (SELECT count(*) FROM film WHERE id IN (SELECT film FROM live WHERE kind = 'done'))"
+        )
+        return row[0], row[1]
+
+    def queue(self, chosen: Filter, me: str, limit: int, offset: int = 0) -> list[sqlite3.Row]:
+        """Films (id, title, year, worth, skipped) of the queue, the most worth reviewing first, one's skipped last."""
+        query, values = _queue(chosen, me)
+        return self.database.read(f"{query} {ORDER}", limit=limit, offset=offset, **values)
+
+    def count(self, chosen: Filter, me: str) -> int:
+        """How many films the queue holds."""
+        query, values = _queue(chosen, me)
+        return int(self.database.read(f"SELECT count(*) FROM ({query})", **values)[0][0])  # noqa: S608
+
+    def after(self, film: str, chosen: Filter, me: str, limit: int) -> list[str]:
+        """Ids of the films that follow in the queue, from its start again where it ends; never the film itself."""
+        query, values = _queue(chosen, me)
+        later = (
+            "WHERE (skipped, -worth, id) > (SELECT :film IN (SELECT film FROM live WHERE kind = 'skip' AND"
+            " reviewer = :me), -coalesce((SELECT worth FROM scored WHERE film = :film), -1), :film)"
+        )
+        found = self.database.read(f"{query} {later} {ORDER}", film=film, limit=limit, offset=0, **values)
+        again = self.queue(chosen, me, limit - len(found) + 1) if len(found) < limit else []
+        return list(dict.fromkeys(row["id"] for row in [*found, *again] if row["id"] != film))[:limit]
+
+
+def _queue(chosen: Filter, me: str) -> tuple[str, dict[str, object]]:
+    least, most = SURE[chosen.sure]
+    suggested = "1" if (chosen.tag, chosen.sure) == ("", "any") else SUGGESTED
+    query = QUEUE.format(show=SHOWS[chosen.show], suggested=suggested)
+    return query, {"me": me, "tag": chosen.tag, "least": least, "most": most}
+
+
+def record_of(film: Film) -> str:
+    """A film as JSON, as a catalogue's line has it."""
+    record = film.model_dump(exclude={"ids", "posters", "trailers", "origins", "sources"}, exclude_none=True)
+    tags = [{key: value for key, value in tag.items() if key != "sources"} for tag in record["tags"]]
+    return json.dumps(record | {"tags": tags}, ensure_ascii=False)

@@ -1,0 +1,111 @@
+"""The Ray engine, on a local cluster of two workers, one of which is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from test_cli import MOTAGS, motags
+from test_films import as_jsonl, put
+from test_tag_run import FILMS, journal
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc").exists(), reason="the worker to kill is looked up in /proc"),
+]
+COPIES = 40
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[str]:
+    """A Ray cluster of two machines with a processor each; its address."""
+    made = pytest.importorskip("ray.cluster_utils").Cluster()
+    for _ in range(2):
+        made.add_node(num_cpus=1, include_dashboard=False, object_store_memory=100 * 2**20)
+    yield made.address
+    made.shutdown()
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    many = [film | {"id": f"{copy}-{film['id']}"} for copy in range(COPIES) for film in FILMS]
+    return put(tmp_path / "films.jsonl", as_jsonl(many))
+
+
+def workers() -> list[int]:
+    """The processes of the cluster that hold a model."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            try:
+                command = (entry / "cmdline").read_bytes()
+            except OSError:  # it has ended
+                continue
+            if command.startswith(b"ray::Worker"):
+                found.append(int(entry.name))
+    return found
+
+
+def test_without_a_cluster_one_is_made_for_the_time(tmp_path: Path, tagger_folder: Path) -> None:
+    films = put(tmp_path / "films.jsonl", as_jsonl(FILMS))
+    call = ["tag", str(films), "--model", str(tagger_folder), "--chunk", "7"]
+    done = motags(*call, "--engine", "ray")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == motags(*call).stdout
+
+
+def test_a_worker_that_is_killed_costs_no_film_and_doubles_none(
+    tmp_path: Path, films: Path, tagger_folder: Path, cluster: str
+) -> None:
+    outputs = {name: tmp_path / f"{name}.jsonl" for name in ("here", "ray")}
+    call = ["tag", str(films), "--model", str(tagger_folder), "--chunk", "20", "--output"]
+    assert motags(*call, str(outputs["here"])).returncode == 0
+    process = subprocess.Popen(
+        [MOTAGS, *call, str(outputs["ray"]), "--engine", "ray"],
+        env=os.environ | {"RAY_ADDRESS": cluster}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while process.poll() is None and journal(outputs["ray"])["count"]["films"] < 100:
+        time.sleep(0.001)
+    held = workers()
+    assert len(held) == 2
+    os.kill(held[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (0, f"motags: tagged {60 * COPIES:,} films\n")
+    ids = [json.loads(line)["id"] for line in outputs["ray"].read_text().splitlines()]
+    assert len(ids) == len(set(ids)) == 60 * COPIES
+    assert outputs["ray"].read_bytes() == outputs["here"].read_bytes()
+
+
+def test_a_mistake_on_a_worker_is_one_line(films: Path, tagger_folder: Path, cluster: str) -> None:
+    code = f"""
+from pathlib import Path
+from motags.errors import MotagsError
+from motags.ray_engine import Model, on_cluster
+from motags.tagging import Choice, Job
+try:
+    with on_cluster(Model(Path({str(tagger_folder)!r}), "int8", 0, "another"), Choice()) as engine:
+        list(engine(Job(Path({str(films)!r})).chunks()))
+except MotagsError as error:
+    print(error)
+"""
+    env = os.environ | {"RAY_ADDRESS": cluster}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert "not another: give all machines the same model" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_cluster_that_can_not_be_used_is_one_line(films: Path, tagger_folder: Path, cluster: str) -> None:
+    call = ["tag", str(films), "--model", str(tagger_folder), "--engine", "ray"]
+    for more, variables, says in (
+        (["--threads", "64"], {"RAY_ADDRESS": cluster}, "has 64 processors: give fewer --threads"),
+        ([], {"RAY_ADDRESS": "127.0.0.1:1"}, "no Ray cluster answers at RAY_ADDRESS = 127.0.0.1:1"),
+    ):
+        done = motags(*call, *more, **variables)
+        assert done.returncode == 1
+        assert says in done.stderr.splitlines()[-1]

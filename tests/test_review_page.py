@@ -1,0 +1,269 @@
+"""The page in a real headless Chromium: every flow by keyboard, no accessibility violations, no script let in."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
+
+from conftest import sample_films
+from servers.chromium import browser as started
+from servers.review import Review
+
+LAPTOP, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, height=844)
+SCRIPT = "<script>window.pwned=1</script><img src=x onerror=window.pwned=1>"
+EVIL = {"id": f"evil/{SCRIPT}", "title": f"0 {SCRIPT}", "tags": [f"tag {SCRIPT}"]}
+EVIL["synopsis"] = f"A man {SCRIPT} robs a bank, and another plot unfolds around the stolen money of the town."
+WATCH = "addEventListener('securitypolicyviolation', (event) => console.error('policy', event.blockedURI));"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with started() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def review(tagger_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Review]:
+    folder = tmp_path_factory.mktemp("review")
+    untagged = [{name: film[name] for name in ("id", "title", "year", "synopsis")} for film in sample_films(120)]
+    films = [EVIL, {"id": "none", "title": "Without text"}, *untagged]
+    (folder / "films.jsonl").write_text("".join(json.dumps(film) + "\n" for film in films))
+    with Review(folder / "films.jsonl", tagger_folder, folder / "review.sqlite") as review:
+        yield review
+
+
+@contextmanager
+def visiting(
+    browser: Browser, review: Review, name: str, dark: bool = False, errors: int = 0, **given: object
+) -> Iterator[Page]:
+    """A page of a reviewer who gave this name; it fails where the console says anything or another host is asked."""
+    context = browser.new_context(color_scheme="dark" if dark else "light", **({"viewport": LAPTOP} | given))  # type: ignore[arg-type]
+    page = context.new_page()
+    page.set_default_timeout(10_000)
+    page.add_init_script(WATCH)
+    said: list[str] = []
+    asked: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{review.address}/reviewer")
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type(name)
+    page.keyboard.press("Enter")
+    queue_is_there(page)
+    yield page
+    context.close()
+    assert len(said) == errors, said
+    assert {urlsplit(url).netloc for url in asked} == {urlsplit(review.address).netloc}
+
+
+def queue_is_there(page: Page) -> None:
+    expect(page.get_by_role("heading", name="Films to review")).to_be_visible()
+    page.wait_for_load_state()
+
+
+def first_film(page: Page) -> None:
+    page.keyboard.press("n")
+    film_is_there(page)
+
+
+def film_is_there(page: Page) -> None:
+    expect(page.get_by_role("heading", name="Tags", exact=True)).to_be_visible()
+    page.wait_for_load_state()
+
+
+def film_id(page: Page) -> str:
+    return parse_qs(urlsplit(page.url).query)["id"][0]
+
+
+def said_of(review: Review, page: Page, name: str) -> dict[str, str]:
+    """What is kept of a reviewer's tags for the film that is open."""
+    with sqlite3.connect(review.decisions) as connection:
+        query = "SELECT tag, kind FROM verdict WHERE film = ? AND reviewer = ?"
+        return dict(connection.execute(query, (film_id(page), name)))
+
+
+def left(page: Page) -> list[str]:
+    return page.locator("[data-left]").evaluate_all("rows => rows.map((row) => row.dataset.tag)")
+
+
+def many(page: Page, review: Review) -> None:
+    """Open a film with at least three tags to decide on."""
+    with sqlite3.connect(review.decisions) as connection:
+        query = """SELECT film FROM suggestion WHERE given AND film NOT IN (SELECT film FROM decision)
+            GROUP BY film HAVING count(*) >= 3 LIMIT 1"""
+        (film,) = connection.execute(query).fetchone()
+    page.goto(f"{review.address}/film?id={film}")
+
+
+def test_tags_are_accepted_rejected_explained_added_and_undone_by_keys(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Kay") as page:
+        many(page, review)
+        status, text = page.get_by_role("status"), page.locator("#text").text_content()
+        one, two, *_ = before = left(page)
+        page.keyboard.press("a")
+        expect(status).to_contain_text(f"{one} accepted")
+        expect(page.get_by_role("button", name=f"Accept {one}", exact=True)).to_have_attribute("aria-pressed", "true")
+        expect(page.get_by_role("button", name=f"Accept {two}", exact=True)).to_be_focused()
+        page.keyboard.press("r")
+        expect(status).to_contain_text(f"{two} rejected")
+        assert said_of(review, page, "Kay") == {one: "accept", two: "reject"}
+        page.keyboard.press("w")
+        expect(page.locator(".why:visible")).to_contain_text("suggested from")
+        assert page.locator("#text").text_content() == text
+        page.keyboard.press("+")
+        page.keyboard.type("quite new")
+        expect(page.get_by_role("option", name="quite new")).to_have_attribute("aria-selected", "true")
+        page.keyboard.press("Enter")
+        expect(status).to_contain_text("quite new added")
+        expect(page.get_by_role("combobox")).to_be_focused()
+        page.keyboard.press("Escape")
+        page.keyboard.press("u")
+        expect(status).to_contain_text("Undone: quite new")
+        page.keyboard.press("u")
+        expect(status).to_contain_text(f"Undone: {two}")
+        assert said_of(review, page, "Kay") == {one: "accept"}
+        page.keyboard.press("Shift+A")
+        expect(page.locator("[data-left]")).to_have_count(0)
+        assert said_of(review, page, "Kay") == dict.fromkeys(before, "accept")
+
+
+def test_done_skip_and_undo_lead_from_film_to_film(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Sid") as page:
+        first_film(page)
+        first = film_id(page)
+        page.keyboard.press("s")
+        expect(page.get_by_role("status")).to_contain_text("skipped")
+        second = film_id(page)
+        page.keyboard.press("n")
+        expect(page.get_by_role("status")).to_contain_text(": done")
+        assert len({first, second, film_id(page)}) == 3
+        done = page.locator("#progress-text").inner_text()
+        page.keyboard.press("u")
+        expect(page.get_by_role("status")).to_contain_text("Undone: done")
+        assert film_id(page) == second
+        assert page.locator("#progress-text").inner_text() != done
+        page.keyboard.press("u")
+        expect(page.get_by_role("status")).to_contain_text("Undone: skip")
+        assert film_id(page) == first
+        page.keyboard.press("u")
+        expect(page.get_by_role("status")).to_contain_text("Nothing to undo")
+        page.keyboard.press("q")
+        queue_is_there(page)
+
+
+def test_everything_works_with_tab_and_enter_when_the_keys_are_off(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Tab") as page:
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+        page.get_by_role("checkbox").focus()
+        page.keyboard.press("Space")
+        page.keyboard.press("Escape")
+        page.keyboard.press("n")
+        expect(page.get_by_role("heading", name="Films to review")).to_be_visible()
+        page.get_by_role("link", name="Start reviewing").focus()
+        page.keyboard.press("Enter")
+        film_is_there(page)
+        page.keyboard.press("a")
+        row = page.locator(".row").first
+        accept, reject = row.locator("[data-kind=accept]"), row.locator("[data-kind=reject]")
+        accept.focus()
+        page.keyboard.press("Space")
+        expect(accept).to_have_attribute("aria-pressed", "true")
+        expect(accept).to_be_focused()
+        page.keyboard.press("Tab")
+        expect(reject).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(reject).to_have_attribute("aria-pressed", "true")
+        page.keyboard.press("Enter")
+        expect(reject).to_have_attribute("aria-pressed", "false")
+        assert said_of(review, page, "Tab") == {}
+        assert (
+            accept.evaluate("(button) => { button.focus(); return getComputedStyle(button).outlineStyle }") == "solid"
+        )
+
+
+def test_films_are_chosen_by_filter_and_arrow(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Fil") as page:
+        page.get_by_label("Suggested tag").focus()
+        page.keyboard.press("ArrowDown")
+        tag = page.get_by_label("Suggested tag").input_value()
+        page.keyboard.press("Tab")
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile("tag="))
+        assert {"tag": [tag], "sure": ["high"]}.items() <= parse_qs(urlsplit(page.url).query).items()
+        expect(page.get_by_label("Suggested tag")).to_have_value(tag)
+        page.goto(f"{review.address}/?show=all")
+        page.keyboard.press("j")
+        page.keyboard.press("j")
+        expect(page.locator("a.film").nth(1)).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("link", name="motags review")).to_have_attribute("href", "/?show=all")
+
+
+def test_a_known_tag_is_found_by_its_letters_and_accepted(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Ada") as page:
+        page.goto(f"{review.address}/film?id=none")
+        page.keyboard.press("+")
+        page.keyboard.type("wa")
+        known = page.get_by_role("option", name="War keyword")
+        expect(known).to_have_attribute("aria-selected", "true")
+        page.keyboard.press("ArrowDown")
+        expect(known).to_have_attribute("aria-selected", "false")
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("War added")
+        assert said_of(review, page, "Ada") == {"War": "add"}
+
+
+def test_a_conflict_is_shown_to_both(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Yes") as yes, visiting(browser, review, "No") as no:
+        first_film(yes)
+        tag = yes.locator(".row").first.get_attribute("data-tag")
+        yes.locator(".row [data-kind=accept]").first.focus()
+        yes.keyboard.press("a")
+        expect(yes.get_by_role("status")).to_contain_text("accepted")
+        no.goto(yes.url)
+        expect(no.locator(".row").first).to_contain_text("Yes accepts it")
+        no.locator(".row [data-kind=reject]").first.focus()
+        no.keyboard.press("r")
+        expect(no.locator(".row").first).to_contain_text("conflict")
+        yes.reload()
+        expect(yes.locator(f'[data-tag="{tag}"]')).to_contain_text("No rejects it")
+        yes.goto(f"{review.address}/?show=conflicts")
+        expect(yes.locator("a.film")).to_have_count(1)
+
+
+def test_a_decision_whose_answer_was_lost_is_sent_again_and_kept_once(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Net", errors=2) as page:
+        many(page, review)
+        tag, lost = left(page)[0], 0
+
+        def lose_first(route: Route) -> None:
+            nonlocal lost
+            lost += 1
+            route.fetch()
+            if lost == 1:
+                route.fulfill(status=502, body="")
+            else:
+                route.continue_()
+
+        page.route("**/decide", lose_first)
+        page.keyboard.press("a")
+        expect(page.get_by_role("status")).to_contain_text("accepted")
+        with sqlite3.connect(review.decisions) as connection:
+            query = "SELECT count(*) FROM decision WHERE reviewer = 'Net' AND tag = ?"
+            assert connection.execute(query, (tag,)).fetchone() == (1,)
+        page.unroute("**/decide")
+        page.route("**/decide", lambda route: route.fulfill(status=422, json={"error": "no such thing"}))
+        page.keyboard.press("r")
+        expect(page.get_by_role("status")).to_contain_text("Not kept: no such thing")
