@@ -3,8 +3,10 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 from defusedxml import ElementTree
 
@@ -12,7 +14,9 @@ from motags.errors import MotagsError
 from motags.films import read_catalogue
 from motags.web.exports import write_catalogue, write_table
 from motags.web.label_studio import read_label_studio, write_label_studio
+from motags.web.loading import take
 from motags.web.schema import Database
+from motags.web.scoring import Model
 from motags.web.store import Store
 from test_review_store import VERSION, act, film, make
 
@@ -188,3 +192,17 @@ def test_a_file_that_is_no_export_is_refused(review: Path, tmp_path: Path, text:
         read_label_studio(review, tmp_path / "back.json")
     with pytest.raises(MotagsError, match="is missing"):
         read_label_studio(review, tmp_path / "none.json")
+
+
+def test_a_catalogue_is_read_as_motags_tag_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "films.csv").write_text(
+        "id,title,text,synopsis,tags\n1,One,Its text.,Its synopsis.,drama|Noir\n2,Two,Only a text.,,DRAMA|Drama\n"
+    )
+    store = Store(Database(tmp_path / "review.sqlite"))
+    model = SimpleNamespace(tags_=["Drama", "War"], kinds_=["genre", "genre"], thresholds_=np.array([0.5, 0.4]))
+    take(store, tmp_path / "films.csv", cast("Model", model))
+    assert [row["text"] for row in store.unscored("v", 9)] == ["Its text.", "Only a text."]
+    write_catalogue(tmp_path / "review.sqlite", tmp_path / "films.jsonl")
+    assert tags_of(tmp_path / "films.jsonl") == {"1": {"Drama": None, "Noir": None}, "2": {"Drama": None}}
+    (_, two), _ = read_catalogue(tmp_path / "films.jsonl", 0.0)
+    assert two.plot == "Only a text."

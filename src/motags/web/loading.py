@@ -4,13 +4,13 @@ import logging
 from collections import defaultdict
 from pathlib import Path
 
+from motags.catalogue import rows
 from motags.errors import MotagsError
 from motags.films import Film, Tag, read_catalogue
+from motags.tagging import Entry, Reading
 from motags.vocabulary import composed
 from motags.web.scoring import Model
 from motags.web.store import Store
-
-MIN_PLOT_WORDS = 60  # as params.yaml has it for training: a shorter plot is read only where there is nothing else
 
 log = logging.getLogger(__name__)
 
@@ -28,13 +28,21 @@ def take(store: Store, catalogue: Path, model: Model) -> None:
         log.warning("%s: %d rows can't be used; %s: %s", catalogue, len(aside), aside[0].where, aside[0].reason)
     tags = list(zip(model.tags_, model.kinds_, map(float, model.thresholds_), strict=True))
     spelled = _Spelling(model.tags_)
-    store.take(((spelled.film(film), text_of(film)) for film in films), tags)
+    texts = texts_of(catalogue)
+    store.take((_with_text(spelled.film(film), texts.get(film.id, "")) for film in films), tags)
 
 
-def text_of(film: Film) -> str:
-    """The text that stands for a film, or ""."""
-    plot, short = composed(film.plot or ""), composed(film.synopsis or film.lead or "")
-    return plot if plot and (len(plot.split()) >= MIN_PLOT_WORDS or not short) else short
+def texts_of(catalogue: Path) -> dict[str, str]:
+    """Of each film's id the text that stands for it, as `motags tag` reads it."""
+    reading = Reading()
+    entries = (reading.entry(row) for _, row in rows(catalogue))
+    return {entry.id: entry.text for entry in entries if isinstance(entry, Entry)}
+
+
+def _with_text(film: Film, text: str) -> tuple[Film, str]:
+    """A film whose text came in the column `text` has it as its plot: so a catalogue to train on names it."""
+    told = film.plot or film.synopsis or film.lead
+    return (film if told or not text else film.model_copy(update={"plot": text})), text
 
 
 class _Spelling:

@@ -55,5 +55,5 @@ def _address(name: str) -> str:
 
 def level(weight: float) -> str:
     """The class of a word that carries a score (`up1` to `up4`) or speaks against it (`down1` to `down4`), or ""."""
-    strength = min(4, int(abs(weight) * 5))
+    strength = max(0, int(abs(weight) * 5 - 0.5))
     return f"{'up' if weight > 0 else 'down'}{strength}" if strength else ""

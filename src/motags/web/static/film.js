@@ -113,7 +113,6 @@ async function why(row) {
     if (panel.hidden) return;
     panel.innerHTML = reason.html;
     text.innerHTML = reason.text;
-    say(`Why ${row.dataset.tag}: ${panel.querySelector("p").textContent.replace(/\s+/g, " ")}`);
   } catch (error) {
     panel.textContent = `No answer: ${error.message}.`;
   }
