@@ -46,7 +46,7 @@ def test_explain_names_words_films_and_cluster(films: Path, tagger: Tagger, tagg
     assert lines[0] == f"{FILMS[3]['title']} (new-3)"
     text = " ".join(str(FILMS[3]["synopsis"]).split())
     for tag in tags:
-        why = explain(tagger, text, tag)
+        why = explain(Tagger.load(tagger_folder, "float32"), text, [tag])[0]
         first = lines.index(f"{tag} {why.score:.2f} (given from {why.threshold:.2f})")
         start, end, weight = max(why.words, key=lambda word: abs(word[2]))
         assert lines[first + 1].startswith(f"  words    {text[start:end]} {weight:+.2f}, ")

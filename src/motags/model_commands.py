@@ -52,7 +52,7 @@ def explain(file: Path, model: Path, order: Any, film: str | None, tags: tuple[s
         raise MotagsError(f"{file} has no film {film!r} with a text" if film else f"{file} has no film with a text")
     tagger = Tagger.load(model, "float32")
     asked = tags or [tag for tag, _ in tagger.tag([found.text], least=1)[0]]
-    said = [_explained(found.text, explain(tagger, found.text, tag)) for tag in asked]
+    said = [_explained(found.text, why) for why in explain(tagger, found.text, asked)]
     click.echo("\n".join([shown(f"{found.title or ''} ({found.id})".strip()), *said]))
 
 
