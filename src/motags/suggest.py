@@ -71,10 +71,10 @@ def queue(
     """The films to ask about, the best first, by a greedy rule in O(size n (t + d)).
 
     Worth of a film: the sum over tags of score / (1 + support + scores of the films queued before), times 1 - c^2,
-    c the cosine with the nearest film that is known or queued before. The sum is the greedy step for the logarithm of
-    each tag's expected support, a submodular function (Wei, Iyer and Bilmes 2015): a film that probably bears tags that
-    few films bear is worth most, and after ten probable witches an eleventh is worth less. The factor keeps
-    like films apart (after the greedy k-centers of Sener and Savarese 2018): a twin is worth nothing.
+    c the cosine with the nearest film that is known or queued before. The sum is the greedy step for the logarithms of
+    the tags' expected support, a feature-based submodular function (Kirchhoff and Bilmes 2014): a film that probably
+    bears tags that few films bear is worth most, and after ten probable witches an eleventh is worth less. The factor
+    keeps like films apart, as greedy k-centers do (Sener and Savarese 2018): a twin is worth nothing.
 
     Args:
         scores: (n, t) calibrated scores in 0..1 of the catalogue's films.
