@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from conftest import sample_films
 from motags import Tagger
 from motags.errors import MotagsError
-from motags.suggest import Suggestion, queue, suggest, write_suggestions
+from motags.suggest import Suggestion, centred, queue, suggest, write_suggestions
 from motags.tagger import Scores
 
 APART = np.eye(6, dtype=np.float32)  # embeddings of six films that have nothing in common
@@ -81,6 +81,19 @@ def test_laws_of_a_queue(n: int, t: int, size: int, seed: int) -> None:
     twins = {(i, i + n - n // 3) for i in range(n // 3)}
     worthy = [pick.row for pick in picks if pick.worth > 1e-6]
     assert not any({i, j} <= set(worthy) for i, j in twins)
+
+
+def test_centred_embeddings_tell_like_films_from_others_and_twins_stay_twins() -> None:
+    rng = np.random.default_rng(0)
+    crowd = (rng.normal(size=(200, 8)) + 9).astype(np.float32)
+    crowd[1] = crowd[0]
+    crowd /= np.linalg.norm(crowd, axis=1, keepdims=True)
+    X = centred(crowd, crowd.mean(0))
+    np.testing.assert_allclose(np.linalg.norm(X, axis=1), 1, rtol=1e-5)
+    assert X[0] @ X[1] == pytest.approx(1)
+    assert np.median(crowd[2:] @ crowd[0]) > 0.9
+    assert abs(np.median(X[2:] @ X[0])) < 0.1
+    np.testing.assert_array_equal(centred(X[:1], X[0]), np.zeros((1, 8)))  # a film at the centre is like no other
 
 
 def test_arrays_that_do_not_fit_are_refused() -> None:
