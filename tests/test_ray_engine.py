@@ -18,6 +18,7 @@ from test_tag_run import FILMS, journal
 Cluster = pytest.importorskip("ray.cluster_utils").Cluster
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(300),
     pytest.mark.skipif(not Path("/proc").exists(), reason="the worker to kill is looked up in /proc"),
 ]
 COPIES = 40
