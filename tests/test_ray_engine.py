@@ -15,8 +15,10 @@ from test_cli import MOTAGS, motags
 from test_films import as_jsonl, put
 from test_tag_run import FILMS, journal
 
+Cluster = pytest.importorskip("ray.cluster_utils").Cluster
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(300),
     pytest.mark.skipif(not Path("/proc").exists(), reason="the worker to kill is looked up in /proc"),
 ]
 COPIES = 40
@@ -25,7 +27,7 @@ COPIES = 40
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[str]:
     """A Ray cluster of two machines with a processor each; its address."""
-    made = pytest.importorskip("ray.cluster_utils").Cluster()
+    made = Cluster()
     for _ in range(2):
         made.add_node(num_cpus=1, include_dashboard=False, object_store_memory=100 * 2**20)
     yield made.address
