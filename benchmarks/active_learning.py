@@ -8,8 +8,8 @@ alone, and one that also knows the tags' names and descriptions. Macro-F1 is tha
 test films of the split of SPLIT, at the thresholds that maximise the expected F1 of the films which are no test films.
 The queue always asks the second learner, as `motags suggest` asks the tagger, which knows the names too.
 
-The rule was chosen on the training films of that split alone, with other seeds. Results go to --out as a table
-and a JSON file of all points.
+The rule was chosen on the training films of that split alone, with other seeds. Each run is kept under --out, so that
+a benchmark that was stopped goes on.
 """
 
 import json
@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from motags.artifacts import replacing
+from motags.artifacts import write_json
 from motags.metrics import f1_per_tag
 from motags.ranker import thresholds_of
 from motags.suggest import queue
@@ -46,7 +46,7 @@ class Simulation:
 
     def by_queue(self, scores: np.ndarray, bought: np.ndarray, left: np.ndarray) -> np.ndarray:
         """The next films to buy, rows of the catalogue, by what `motags suggest` would ask."""
-        X, support = self.learner.embeddings, self.Y[bought].sum(0)
+        X, support = self.learner.centred, self.Y[bought].sum(0)
         return left[[pick.row for pick in queue(scores[left], X[left], support, BATCH, X[bought])]]
 
     def run(self, seed: int, choose: Choose) -> dict[str, list[float]]:
@@ -106,13 +106,13 @@ def main() -> None:
     runs: dict[str, list[dict[str, list[float]]]] = {"queue": [], "random": []}
     for seed in SEEDS:
         for name, choose in {"queue": simulation.by_queue, "random": at_random}.items():
-            runs[name].append(simulation.run(seed, choose))
+            path = out / f"{name}-{seed}.json"
+            if not path.exists():
+                write_json(path, simulation.run(seed, choose))
+            runs[name].append(json.loads(path.read_text(encoding="utf-8")))
             print(f"seed {seed}, {name}: done", flush=True)
-    points = {name: {of: [run[of] for run in own] for of in LEARNERS} for name, own in runs.items()}
-    with replacing(out / "active_learning.json") as temporary:
-        temporary.write_text(json.dumps(points, indent=1) + "\n", encoding="utf-8")
     for of in LEARNERS:
-        report(of, *(np.array(points[name][of]) for name in ("queue", "random")))
+        report(of, *(np.array([run[of] for run in runs[name]]) for name in ("queue", "random")))
 
 
 def report(of: str, ours: np.ndarray, random: np.ndarray) -> None:

@@ -15,6 +15,7 @@ from motags import ranker
 from motags.artifacts import replacing
 from motags.embedder import encode, pretrained
 from motags.regressions import fit_mentions
+from motags.suggest import centred
 from peers import Bench
 
 RIDGE = 1.0
@@ -25,16 +26,16 @@ class QuickLearner:
     """The catalogue of a benchmark and the learner on it.
 
     Attributes:
-        embeddings: (n, d) float32 of unit length, from the frozen encoder.
+        centred: (n, d) float32 of unit length, the frozen encoder's embeddings less their mean.
     """
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.corpus = corpus = bench.corpus
         self.params = bench.params["tagger"].ranker.model_copy(update={"steps": STEPS})
-        self.embeddings, tags = self._encoded()
-        centre = self.embeddings.mean(0)
-        X, T = _unit(self.embeddings - centre), _unit(tags - centre)
+        films, tags = self._encoded()
+        X, T = (centred(E, films.mean(0)) for E in (films, tags))
+        self.centred = X
         words = TfidfVectorizer(min_df=2, sublinear_tf=True, strip_accents="unicode", dtype=np.float32)
         W = words.fit_transform(corpus.texts)
         self.kernel = (X @ X.T + (W @ W.T).toarray()) / 2  # (n, n)
@@ -67,10 +68,6 @@ class QuickLearner:
         """Calibrated scores of all films, (n, t) float32, from labels Y (m, t) of some rows."""
         found = self.evidence(rows, Y, names=names)
         return ranker.fit(found[rows], Y, self.params, seed).predict_proba(found)
-
-
-def _unit(X: np.ndarray) -> np.ndarray:
-    return X / np.maximum(np.linalg.norm(X, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def learner_of(description: str | None) -> tuple[QuickLearner, Path]:

@@ -2,10 +2,10 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -79,14 +79,17 @@ def test_every_command_has_help_with_an_example_and_needs_no_training_stack_for_
     assert f"motags {command}" in done.stdout.split("Example")[1]
 
 
+def processor_seconds() -> float:
+    """What the processes started here have taken so far; unlike the clock, it knows no busy neighbours."""
+    taken = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return taken.ru_utime + taken.ru_stime
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_starts_in_under_half_a_second(command: str) -> None:
-    taken = []
-    for _ in range(3):
-        started = time.perf_counter()
-        assert motags(command, "--help").returncode == 0
-        taken.append(time.perf_counter() - started)
-    assert min(taken) < 0.5
+    before = processor_seconds()
+    assert motags(command, "--help").returncode == 0
+    assert processor_seconds() - before < 0.5
 
 
 def test_the_version_is_said() -> None:

@@ -28,7 +28,7 @@ def learned(tiny_encoder: Path) -> Tagger:
 
 def test_the_word_that_gives_a_tag_away_carries_it(learned: Tagger) -> None:
     text = "Somebody comes to the town and meets a cowboy there in winter"
-    why = explain(learned, text, "cowboy")
+    why = explain(learned, text, ["cowboy"])[0]
     assert max(why.words, key=lambda word: word[2])[:2] == (text.index("cowboy"), text.index("cowboy") + 6)
     assert why.score == pytest.approx(learned.predict_proba([text])[0, TAGS.index("cowboy")], abs=1e-5)
     assert why.threshold == learned.thresholds_[TAGS.index("cowboy")]
@@ -36,7 +36,7 @@ def test_the_word_that_gives_a_tag_away_carries_it(learned: Tagger) -> None:
 
 def test_the_films_named_bear_the_tag_and_the_nearest_comes_first(learned: Tagger) -> None:
     text, known = "a cowboy and the town", learned.films_
-    why = explain(learned, text, "cowboy", near=7)
+    why = explain(learned, text, ["cowboy"], near=7)[0]
     rows = [known.ids.index(film) for film, _, _ in why.films]
     assert len(rows) == 7
     assert known.Y[rows, TAGS.index("cowboy")].all()
@@ -51,18 +51,18 @@ def test_a_cluster_is_told_by_the_tags_that_are_oftener_in_it(learned: Tagger) -
         typical = cluster_tags(learned, int(cluster))
         share = learned.films_.Y[own == cluster].mean(0) - learned.films_.Y.mean(0)
         assert typical[0] == TAGS[share.argmax()]
-    assert explain(learned, "a cowboy", "cowboy").cluster == learned.score(["a cowboy"]).clusters[0]
+    assert explain(learned, "a cowboy", ["cowboy"])[0].cluster == learned.score(["a cowboy"]).clusters[0]
 
 
 def test_a_tag_that_the_model_does_not_know_is_refused_by_name(learned: Tagger) -> None:
     with pytest.raises(MotagsError, match="'western' is none of the model's 5 tags"):
-        explain(learned, "a cowboy", "western")
+        explain(learned, "a cowboy", ["western"])[0]
 
 
 @settings(max_examples=25, deadline=None)
 @given(text=st.text(max_size=300))
 def test_parts_are_words_of_the_text_in_order_and_bounded(learned: Tagger, text: str) -> None:
-    words = explain(learned, text, "cowboy").words
+    words = explain(learned, text, ["cowboy"])[0].words
     assert len(words) <= SPANS
     assert all(0 <= start < end <= len(text) for start, end, _ in words)
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(words))
@@ -70,6 +70,6 @@ def test_parts_are_words_of_the_text_in_order_and_bounded(learned: Tagger, text:
 
 def test_a_long_text_is_told_in_runs_of_words_that_cover_it(learned: Tagger) -> None:
     text = "word " * 999 + "last"
-    words = explain(learned, text, "cowboy").words
+    words = explain(learned, text, ["cowboy"])[0].words
     assert len(words) == SPANS
     assert (words[0][0], words[-1][1]) == (0, len(text))

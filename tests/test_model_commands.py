@@ -46,7 +46,7 @@ def test_explain_names_words_films_and_cluster(films: Path, tagger: Tagger, tagg
     assert lines[0] == f"{FILMS[3]['title']} (new-3)"
     text = " ".join(str(FILMS[3]["synopsis"]).split())
     for tag in tags:
-        why = explain(tagger, text, tag)
+        why = explain(Tagger.load(tagger_folder, "float32"), text, [tag])[0]
         first = lines.index(f"{tag} {why.score:.2f} (given from {why.threshold:.2f})")
         start, end, weight = max(why.words, key=lambda word: abs(word[2]))
         assert lines[first + 1].startswith(f"  words    {text[start:end]} {weight:+.2f}, ")
@@ -82,6 +82,13 @@ def test_audit_writes_suspects_or_shows_them(tmp_path: Path, tagger: Tagger, tag
     assert [row.split()[0] for row in rows] == [row["id"] for row in found]
     assert {row["tag"] for row in found} == {tagger.tags_[0]}
     assert len(found) == 7
+
+
+def test_suggest_says_where_nothing_is_left(tmp_path: Path, tagger: Tagger, tagger_folder: Path) -> None:
+    known = put(tmp_path / "known.jsonl", as_jsonl([FILMS[0] | {"id": tagger.films_.ids[0]}]))
+    done = motags("suggest", str(known), "--model", str(tagger_folder))
+    assert done.returncode == 1
+    assert done.stderr.endswith("known.jsonl: nothing is left to suggest\n")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Why a text gets a tag: the words that carry it, the training films like it that bear it, its cluster."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,24 +34,27 @@ class Explanation:
     cluster_tags: list[str]
 
 
-def explain(tagger: Tagger, text: str, tag: str, near: int = 5) -> Explanation:
-    """Explain one tag of one text by occlusion (Zeiler and Fergus 2014, section 4.2): each word is left out in turn.
+def explain(tagger: Tagger, text: str, tags: Sequence[str], near: int = 5) -> list[Explanation]:
+    """Explain some tags of one text by occlusion (Zeiler and Fergus 2014, section 4.2): each word is left out in turn.
 
     Raises:
-        MotagsError: the tagger does not know the tag.
+        MotagsError: the tagger does not know a tag.
     """
-    if tag not in tagger.tags_:
-        raise MotagsError(f"{tag!r} is none of the model's {len(tagger.tags_)} tags: see `tags` in its tagger.json")
-    j = tagger.tags_.index(tag)
+    if strange := [tag for tag in tags if tag not in tagger.tags_]:
+        raise MotagsError(f"{strange[0]!r} is none of the model's {len(tagger.tags_)} tags: its tagger.json names them")
     spans = _spans(text)
     scored = tagger.score([text, *(text[:start] + text[end:] for start, end in spans)])
-    p = np.clip(scored.scores[:, j].astype(np.float64), 1e-9, 1 - 1e-9)
-    odds = np.log(p) - np.log1p(-p)
-    words = [(start, end, float(odds[0] - without)) for (start, end), without in zip(spans, odds[1:], strict=True)]
     cluster = int(scored.clusters[0])
-    films = _near(tagger, scored.embeddings[0], j, near)
-    score, threshold = float(scored.scores[0, j]), float(tagger.thresholds_[j])
-    return Explanation(tag, score, threshold, words, films, cluster, cluster_tags(tagger, cluster))
+    typical = cluster_tags(tagger, cluster)
+    explanations = []
+    for j in map(tagger.tags_.index, tags):
+        p = np.clip(scored.scores[:, j].astype(np.float64), 1e-9, 1 - 1e-9)
+        odds = np.log(p) - np.log1p(-p)
+        words = [(start, end, float(odds[0] - without)) for (start, end), without in zip(spans, odds[1:], strict=True)]
+        films = _near(tagger, scored.embeddings[0], j, near)
+        score, threshold = float(scored.scores[0, j]), float(tagger.thresholds_[j])
+        explanations.append(Explanation(tagger.tags_[j], score, threshold, words, films, cluster, typical))
+    return explanations
 
 
 def _spans(text: str) -> list[tuple[int, int]]:

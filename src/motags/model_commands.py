@@ -50,9 +50,9 @@ def explain(file: Path, model: Path, order: Any, film: str | None, tags: tuple[s
     found = next((entry for entry in films_of(file, order) if film in {None, entry.id}), None)
     if found is None:
         raise MotagsError(f"{file} has no film {film!r} with a text" if film else f"{file} has no film with a text")
-    tagger = Tagger.load(model)
+    tagger = Tagger.load(model, "float32")
     asked = tags or [tag for tag, _ in tagger.tag([found.text], least=1)[0]]
-    said = [_explained(found.text, explain(tagger, found.text, tag)) for tag in asked]
+    said = [_explained(found.text, why) for why in explain(tagger, found.text, asked)]
     click.echo("\n".join([shown(f"{found.title or ''} ({found.id})".strip()), *said]))
 
 
@@ -96,6 +96,8 @@ def suggest(file: Path, model: Path, order: Any, output: Path | None, size: int)
         raise MotagsError(f"{file} has no film with a text")
     scored = Scores(*map(np.concatenate, zip(*parts, strict=True)))
     found = suggest(tagger, ids, titles, scored, size)
+    if not found:
+        raise MotagsError(f"the model was trained on all films of {file}: nothing is left to suggest")
     if output:
         write_suggestions(output, found)
         return

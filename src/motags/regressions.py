@@ -80,20 +80,24 @@ def _fit_tag(
     """Of one tag the runs that are kept, (z,) int32, their coefficients (z,) float32, and the intercept."""
     if y.all() or not y.any():
         return np.empty(0, dtype=np.int32), np.empty(0, dtype=np.float32), 1.0 if y.all() else -1.0
-    without = np.flatnonzero(~y)
     runs = np.arange(X.shape[1], dtype=np.int32)
-    if len(without) > most_without:
-        without = np.random.default_rng(seed).choice(without, most_without, replace=False)
-        rows = np.sort(np.concatenate([np.flatnonzero(y), without]))
-        X, y = X[rows], y[rows]
-        runs, places = np.unique(X.indices, return_inverse=True)  # runs that no film has get no weight
-        X = csr_matrix((X.data, places.astype(np.int32), X.indptr), shape=(len(rows), len(runs)))
+    if len(y) - y.sum() > most_without:
+        X, y, runs = _drawn(X, y, seed, most_without)
     model = regression(params, seed).fit(X, y)
     values = model.coef_[0].astype(np.float32)
     if len(values) > kept:
         largest = np.sort(np.argpartition(-np.abs(values), kept)[:kept])
         runs, values = runs[largest], values[largest]
     return runs, values, float(model.intercept_[0])
+
+
+def _drawn(X: csr_matrix, y: np.ndarray, seed: int, most_without: int) -> tuple[csr_matrix, np.ndarray, np.ndarray]:
+    """The films that bear the tag and some that do not, and the runs that they have: others would get no weight."""
+    without = np.random.default_rng(seed).choice(np.flatnonzero(~y), most_without, replace=False)
+    rows = np.sort(np.concatenate([np.flatnonzero(y), without]))
+    own = X[rows]
+    runs, places = np.unique(own.indices, return_inverse=True)
+    return csr_matrix((own.data, places.astype(np.int32), own.indptr), (len(rows), len(runs))), y[rows], runs
 
 
 def _dense(runs: Sequence[np.ndarray], values: Sequence[np.ndarray], v: int) -> np.ndarray:

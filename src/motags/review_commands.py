@@ -5,9 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motags.errors import MotagsError
+
 if TYPE_CHECKING:
     from motags.web.exports import Counts
 
+TOLD = 5  # tasks set aside that are named
 PATH = click.Path(path_type=Path)
 DECISIONS = click.option("--decisions", type=PATH, default="review.sqlite", help="File that keeps the decisions.")
 FORMS = click.Choice(["catalogue", "label-studio", "table"])
@@ -75,6 +78,9 @@ def review_import(source: Path, decisions: Path) -> None:
     from motags.web.label_studio import read_label_studio  # noqa: PLC0415
 
     back = read_label_studio(decisions, source)
-    for reason in back.set_aside:
-        click.echo(f"motags: {reason}", err=True)
-    click.echo(f"motags: {back.kept:,} annotations kept, {back.known:,} were known", err=True)
+    if back.set_aside and not back.kept + back.known:
+        raise MotagsError(f"none of the {len(back.set_aside):,} tasks can be used: {back.set_aside[0]}")
+    for reason in back.set_aside[:TOLD]:
+        click.echo(f"motags: set aside: {reason}", err=True)
+    aside = f", {len(back.set_aside):,} tasks set aside" if back.set_aside else ""
+    click.echo(f"motags: {back.kept:,} annotations kept, {back.known:,} were known{aside}", err=True)

@@ -12,7 +12,7 @@ from motags.errors import MotagsError
 
 PARTS = ("train", "validation", "test")
 MIN_STRATIFIED = 20  # fewer texts are drawn at random: there is nothing to balance
-MOST_STRATIFIED = 2 * 10**10  # texts by squared tags, which it takes: more are drawn at random, as many even out
+MOST_STRATIFIED = 5 * 10**9  # texts by squared tags, which it takes: more are drawn at random, as many even out
 
 
 class SplitParams(BaseModel):

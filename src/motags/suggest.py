@@ -54,8 +54,9 @@ def suggest(tagger: Tagger, ids: Sequence[str], titles: Sequence[str], scored: S
     known = tagger.films_
     trained = set(known.ids)
     rows = np.array(sorted((row for row, id_ in enumerate(ids) if id_ not in trained), key=lambda row: ids[row]), int)
-    scores = scored.scores[rows]
-    picks = queue(scores, scored.embeddings[rows], known.Y.sum(0), size, known.embeddings)
+    scores, centre = scored.scores[rows], known.embeddings.mean(0)
+    new, old = (centred(E, centre) for E in (scored.embeddings[rows], known.embeddings))
+    picks = queue(scores, new, known.Y.sum(0), size, old)
     return [
         Suggestion(
             ids[rows[pick.row]], titles[rows[pick.row]], pick.worth, pick.likeness,
@@ -65,23 +66,32 @@ def suggest(tagger: Tagger, ids: Sequence[str], titles: Sequence[str], scored: S
     ]  # fmt: skip
 
 
+def centred(embeddings: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Embeddings (n, d) less their centre (d,), of unit length: films that have nothing in common are at a right angle.
+
+    An encoder's embeddings crowd about one direction, where cosines tell like films from others badly.
+    """
+    moved = embeddings - centre
+    return moved / np.maximum(np.linalg.norm(moved, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+
+
 def queue(
     scores: np.ndarray, embeddings: np.ndarray, support: np.ndarray, size: int, known: np.ndarray | None = None
 ) -> list[Pick]:
     """The films to ask about, the best first, by a greedy rule in O(size n (t + d)).
 
     Worth of a film: the sum over tags of score / (1 + support + scores of the films queued before), times 1 - c^2,
-    c the cosine with the nearest film that is known or queued before. The sum is the greedy step for the logarithm of
-    each tag's expected support, a submodular function (Wei, Iyer and Bilmes 2015): a film that probably bears tags that
-    few films bear is worth most, and after ten probable witches an eleventh is worth less. The factor keeps
-    like films apart (after the greedy k-centers of Sener and Savarese 2018): a twin is worth nothing.
+    c the cosine with the nearest film that is known or queued before. The sum is the greedy step for the logarithms of
+    the tags' expected support, a feature-based submodular function (Kirchhoff and Bilmes 2014): a film that probably
+    bears tags that few films bear is worth most, and after ten probable witches an eleventh is worth less. The factor
+    keeps like films apart, as greedy k-centers do (Sener and Savarese 2018): a twin is worth nothing.
 
     Args:
         scores: (n, t) calibrated scores in 0..1 of the catalogue's films.
-        embeddings: (n, d) float of unit length.
+        embeddings: (n, d) float of unit length, `centred`.
         support: (t,) how many training films bear each tag.
         size: films to ask about; all, if there are fewer.
-        known: (m, d) float of unit length, films that are tagged already.
+        known: (m, d), likewise, of films that are tagged already.
 
     Raises:
         MotagsError: the arrays don't fit each other, or a number is not finite.

@@ -48,7 +48,7 @@ class Reason:
     kind: tuple[str, ...]
 
 
-Explain = Callable[[Any, str, str], Any]
+Explain = Callable[[Any, str, Sequence[str]], Any]
 
 
 class Scorer:
@@ -119,7 +119,7 @@ class Scorer:
 
     def _why(self, text: str, tag: str) -> Reason:
         with self._busy:
-            found = self._explain(self.model, text, tag)
+            found = self._explain(self.model, text, [tag])[0]
         films = tuple((title, float(similarity)) for _, title, similarity in found.films)
         return Reason(found.score, found.threshold, pieces(text, found.words), films, tuple(found.cluster_tags))
 

@@ -65,7 +65,7 @@ def serve(
     token, name = _token(host), _reviewer(host, reviewer)
     with _listening(host, port) as listener:
         store = Store(Database(decisions))
-        tagger = Tagger.load(model, threads=max(1, (os.cpu_count() or 1) - 1))  # one core is the page's
+        tagger = Tagger.load(model, "float32", threads=max(1, (os.cpu_count() or 1) - 1))  # one core is the page's
         take(store, catalogue, tagger)
         answer(listener, host, token, name, Scorer(tagger, explain, store), say)
 
