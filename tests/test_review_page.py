@@ -136,8 +136,7 @@ def test_tags_are_accepted_rejected_explained_added_and_undone_by_keys(browser: 
         assert said_of(review, page, "Kay") == dict.fromkeys(before, "accept")
         page.keyboard.press("a")
         expect(status).to_contain_text("Nothing is left to decide here.")
-        page.keyboard.press("k")
-        page.keyboard.press("k")
+        page.keyboard.press("j")
         page.keyboard.press("a")
         expect(status).to_contain_text("accepted already")
 
