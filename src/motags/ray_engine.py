@@ -7,9 +7,10 @@ import logging
 import os
 import platform
 import socket
+import sys
 from collections import Counter, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,27 +70,38 @@ def on_cluster(model: Model, choice: Choice) -> Iterator[Engine]:
     Raises:
         MotagsError: the cluster can't be reached, or has no room for a worker.
     """
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    _refuse_if_silent(os.environ.get("RAY_ADDRESS", ""))
+    address = _address()
+    settings: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     try:
-        try:
-            ray.init(address="auto", **quiet)
-        except ConnectionError:
-            ray.init(include_dashboard=False, **quiet)
-        workers = _workers(model)
-        yield lambda chunks: _answered(workers, chunks, choice)
+        with redirect_stdout(sys.stderr):  # Ray prints what befalls its workers: not among the answers
+            ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **settings)
+            workers = _workers(model)
+            yield lambda chunks: _answered(workers, chunks, choice)
     finally:
         ray.shutdown()
 
 
-def _refuse_if_silent(address: str) -> None:
-    """Raise MotagsError where nothing answers at `host:port`: Ray itself would ask for five minutes, then kill us."""
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
+def _address() -> str:
+    """The cluster that RAY_ADDRESS names or that was last started on this machine; else `local`, a new one.
+
+    It has to answer: Ray itself would ask a dead one for five minutes, then end the process.
+    """
+    if (named := os.environ.get("RAY_ADDRESS", "auto")) != "auto":
+        if ":" in named and not _answers(named):
+            raise MotagsError(f"no Ray cluster answers at RAY_ADDRESS = {named}")
+        return named
+    last = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray/ray_current_cluster"  # noqa: S108, Ray writes it there
+    started = last.read_text(encoding="utf-8").strip() if last.exists() else ""
+    return started if _answers(started) else "local"
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
-        if colon:
-            socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
     except (OSError, ValueError):
-        raise MotagsError(f"no Ray cluster answers at RAY_ADDRESS = {address}") from None
+        return False
+    return True
 
 
 def _workers(model: Model) -> list[Any]:

@@ -89,11 +89,12 @@ def tag(
     job = Job(source, Reading(order), shard, chunk, max_set_aside)
     choice = Choice(top, 0.0 if all_scores else threshold, min_tags)
     tagger = Tagger.load(model, form=form, threads=threads)
+    printed = sys.stdout.buffer
     with _engine(engine, tagger, choice, model, form, threads) as run:
         if to:
             count = tag_run.tag_to_file(job, run, to, kind, tag_run.made_from(job, choice, tagger.version_, form))
         else:
-            count = tag_run.tag_to_stream(job, run, sys.stdout.buffer, kind)
+            count = tag_run.tag_to_stream(job, run, printed, kind)
     click.echo(_summary(count, to), err=True)
 
 
