@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=42, help="of the split, the training and the draw")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    bench, seed = Bench(arguments.catalogue, arguments.out.parent), arguments.seed
+    bench, seed = Bench.of_films(arguments.catalogue, arguments.out.parent), arguments.seed
     rows = bench.rows(seed)
     known = bench.corpus.part(np.sort(np.concatenate([rows["train"], rows["validation"]])))
     tagger = Tagger(*(bench.params[name] for name in ("tagger", "embedder", "clusterer")), seed)

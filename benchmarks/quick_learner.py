@@ -76,4 +76,4 @@ def learner_of(description: str | None) -> tuple[QuickLearner, Path]:
     parser.add_argument("catalogue", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="folder for embeddings and results")
     arguments = parser.parse_args()
-    return QuickLearner(Bench(arguments.catalogue, arguments.out)), arguments.out
+    return QuickLearner(Bench.of_films(arguments.catalogue, arguments.out)), arguments.out

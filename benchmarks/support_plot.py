@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("--methods", default="motags,average,tfidf")
     parser.add_argument("--seeds", default="42,43,44,45,46")
     arguments = parser.parse_args()
-    bench = Bench(arguments.catalogue, arguments.out)
+    bench = Bench.of_films(arguments.catalogue, arguments.out)
     methods, seeds = arguments.methods.split(","), [int(seed) for seed in arguments.seeds.split(",")]
     table = pd.concat([f1_by_tag(bench, name, seeds) for name in methods], ignore_index=True)
     with replacing(arguments.picture) as temporary:
