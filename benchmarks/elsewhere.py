@@ -29,7 +29,8 @@ import defusedxml.ElementTree
 import numpy as np
 import pandas as pd
 
-from motags.corpus import Corpus, DatasetParams, words_of
+from motags.catalogue import words_of
+from motags.corpus import Corpus, DatasetParams
 from motags.stage import PARAMS, read_params
 from peers import ROOT, Bench, interval_table, markdown, mean_table
 

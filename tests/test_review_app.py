@@ -99,7 +99,9 @@ def test_a_name_that_was_pointed_at_this_machine_is_not_answered(ana: Client, ho
     assert "film" not in answer.text
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "", "http://127.0.0.1", "http://127.0.0.1.evil"])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "", "http://127.0.0.1", "http://127.0.0.1.evil", "http://["]
+)
 def test_another_page_can_not_decide(page: Review, ana: Client, origin: str) -> None:
     before = len(decisions(page))
     ana.session.headers["Origin"] = origin
@@ -347,3 +349,16 @@ def test_a_port_that_is_taken_is_named(catalogue: Path, tagger_folder: Path, tmp
     port = int(page.address.rsplit(":", 1)[1])
     with pytest.raises(MotagsError, match=f"port {port}"):
         serve(catalogue, tagger_folder, tmp_path / "r.sqlite", port=port, say=pytest.fail)
+
+
+def test_a_file_that_can_not_be_written_is_told_and_the_page_goes_on(
+    catalogue: Path, tagger_folder: Path, tmp_path: Path
+) -> None:
+    with Review(catalogue, tagger_folder, tmp_path / "review.sqlite") as page:
+        client = page.client("Ana")
+        with sqlite3.connect(page.decisions) as other:
+            other.execute("CREATE TRIGGER full BEFORE INSERT ON decision BEGIN SELECT RAISE(ABORT, 'full'); END")
+        answer = client.decide(new_act(), "no-text", "accept", "Drama")
+        assert answer.status_code == 503
+        assert "full" in answer.json()["error"]
+        assert client.get("/").status_code == 200

@@ -134,6 +134,11 @@ def test_tags_are_accepted_rejected_explained_added_and_undone_by_keys(browser: 
         page.keyboard.press("Shift+A")
         expect(page.locator("[data-left]")).to_have_count(0)
         assert said_of(review, page, "Kay") == dict.fromkeys(before, "accept")
+        page.keyboard.press("a")
+        expect(status).to_contain_text("Nothing is left to decide here.")
+        page.keyboard.press("j")
+        page.keyboard.press("a")
+        expect(status).to_contain_text("accepted already")
 
 
 def test_done_skip_and_undo_lead_from_film_to_film(browser: Browser, review: Review) -> None:

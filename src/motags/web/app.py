@@ -1,5 +1,6 @@
 """The page as a program that answers requests."""
 
+import sqlite3
 from collections.abc import Callable
 from typing import Any
 
@@ -47,6 +48,7 @@ def make_app(
     app.add_exception_handler(RequestValidationError, _not_the_form)
     app.add_exception_handler(AnyHTTPException, _refused)
     app.add_exception_handler(NamelessError, _who)
+    app.add_exception_handler(sqlite3.DatabaseError, _not_kept)
     app.add_middleware(Guard, hosts=hosts, token=token, cookie=f"motags_token_{port}")
     return app
 
@@ -60,6 +62,10 @@ def _refused(request: Request, error: Any) -> Response:
     if error.status_code == 400:  # the body could not even be parsed
         return _not_the_form(request, error)
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+
+def _not_kept(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": f"the file of decisions can't be used ({error})"}, 503)
 
 
 def _who(request: Request, _: Exception) -> Response:

@@ -1,6 +1,6 @@
 """Decisions: who said what of which tag, when, beside which model. They are added to, never changed."""
 
-import re
+import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +11,6 @@ from motags.errors import MotagsError
 from motags.vocabulary import composed
 from motags.web.schema import Database
 
-ACT = re.compile(r"[A-Za-z0-9-]{8,80}")
 MOST_LETTERS = 100  # of a tag's name
 MOST_NAME = 40  # letters of a reviewer's name
 
@@ -105,17 +104,17 @@ class History:
             films[row["film"]][row["tag"]].append(Verdict(row["reviewer"], row["kind"], row["at"]))
         return films
 
-    def done(self, film: str | None = None) -> dict[str, list[str]]:
-        """The reviewers who have done a film, by film; of all films, or of one."""
+    def done(self, films: Sequence[str] | None = None) -> dict[str, list[str]]:
+        """The reviewers who have done a film, by film; of all films, or of these."""
         rows = self.database.read(
-            "SELECT DISTINCT film, reviewer FROM live WHERE kind = 'done' AND (:film IS NULL OR film = :film)"
-            " ORDER BY reviewer",
-            film=film,
+            "SELECT DISTINCT film, reviewer FROM live WHERE kind = 'done'"
+            " AND (:films IS NULL OR film IN (SELECT value FROM json_each(:films))) ORDER BY reviewer",
+            films=None if films is None else json.dumps(films),
         )
-        films: dict[str, list[str]] = defaultdict(list)
+        by_film: dict[str, list[str]] = defaultdict(list)
         for row in rows:
-            films[row["film"]].append(row["reviewer"])
-        return films
+            by_film[row["film"]].append(row["reviewer"])
+        return by_film
 
     def by_reviewer(self) -> dict[str, int]:
         """How many films each reviewer has done, the busiest first."""

@@ -107,7 +107,7 @@ class Review:
             "queue",
             films=[film | {"address": _film_address(film["id"], chosen)} for film in map(dict, films)],
             given=store.given(ids),
-            done=store.history.done(),
+            done=store.history.done(ids),
             start=_film_address(self._free(ids, me), chosen) if ids else "",
             count=count,
             page=page,
@@ -210,7 +210,7 @@ class Review:
     def _tags(self, film: sqlite3.Row, me: str) -> dict[str, Any]:
         rows = self.store.rows(film)
         left = [row.tag for row in rows if row.left(me)]
-        others = [name for name in self.store.history.done(film["id"])[film["id"]] if name != me]
+        others = [name for name in self.store.history.done([film["id"]])[film["id"]] if name != me]
         return {"rows": rows, "me": me, "left": len(left), "others": others, "film": film, "knows": self.scorer.knows}
 
     def _about(self, me: str, chosen: Filter) -> dict[str, Any]:

@@ -76,9 +76,13 @@ class Scorer:
         return tag in self._column
 
     def _run(self) -> None:
-        while not self._stop.is_set() and (films := self.store.unscored(self.model.version_, BATCH)):
-            self._score(films)
-        log.info("suggestions are made")
+        last = ""  # once through all films, so that pages with two models on one file come to an end
+        try:
+            while not self._stop.is_set() and (films := self.store.unscored(self.model.version_, BATCH, last)):
+                self._score(films)
+                last = films[-1]["id"]
+        except sqlite3.OperationalError as error:
+            log.error("no more suggestions are made ahead: %s", error)
 
     def need(self, film: sqlite3.Row) -> None:
         """Score a film now if this version of the model has not."""

@@ -87,8 +87,8 @@ def answer(
 def _run(app: FastAPI, listener: socket.socket) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server hands the signal on when it has stopped
     config = uvicorn.Config(
-        app, access_log=False, log_config=None, server_header=False, backlog=WAITING, lifespan="off",
-        timeout_graceful_shutdown=PATIENCE,
+        app, access_log=False, log_config=None, server_header=False, proxy_headers=False, backlog=WAITING,
+        lifespan="off", timeout_graceful_shutdown=PATIENCE,
     )  # fmt: skip
     try:
         uvicorn.Server(config).run(sockets=[listener])

@@ -123,11 +123,12 @@ class Store:
                 " FROM film, json_each(record, '$.tags') WHERE true ON CONFLICT DO NOTHING"
             )
 
-    def unscored(self, version: str, limit: int) -> list[sqlite3.Row]:
-        """Films (id, text) that this version of the model has not scored yet."""
+    def unscored(self, version: str, limit: int, after: str = "") -> list[sqlite3.Row]:
+        """Films (id, text) that this version of the model has not scored yet, by id; those after one of them."""
         return self.database.read(
-            f"SELECT id, text {UNSCORED} ORDER BY id LIMIT :limit",
+            f"SELECT id, text {UNSCORED} AND id > :after ORDER BY id LIMIT :limit",
             version=version,
+            after=after,
             limit=limit,
         )
 

@@ -57,11 +57,11 @@ function nextLeft(among) {
 }
 
 function currentRow() {
-  return document.activeElement.closest?.(".row") ?? nextLeft(rows()) ?? rows()[0];
+  return document.activeElement.closest(".row") ?? nextLeft(rows());
 }
 
-function focusRow(row, kind = "accept") {
-  row?.querySelector(`[data-kind=${kind}]`)?.focus({ preventScroll: !text || innerWidth < 800 && scrollY === 0 });
+function focusRow(row, kind = "accept", preventScroll = false) {
+  row?.querySelector(`[data-kind=${kind}]`)?.focus({ preventScroll });
 }
 
 function decide(decisions, focus) {
@@ -74,12 +74,23 @@ function decide(decisions, focus) {
   });
 }
 
+function pressByKey(kind) {
+  const row = currentRow();
+  if (!row) return say("Nothing is left to decide here.");
+  if (isPressed(row, kind)) return say(`${row.dataset.tag} is ${kind}ed already.`);
+  press(row, kind, true);
+}
+
+function isPressed(row, kind) {
+  return row.querySelector(`[data-kind=${kind}]`).getAttribute("aria-pressed") === "true";
+}
+
 function press(row, kind, onward) {
   const tag = row.dataset.tag;
-  const mine = row.dataset.mine === "add" ? "accept" : row.dataset.mine;
+  const taken = isPressed(row, kind);
   const after = nextLeft(rows().slice(rows().indexOf(row) + 1))?.dataset.tag;
-  decide([{ kind: mine === kind ? "clear" : kind, tag }], () => {
-    focusRow(onward && mine !== kind && rowOf(after) || rowOf(tag) || rows()[0], onward ? "accept" : kind);
+  decide([{ kind: taken ? "clear" : kind, tag }], () => {
+    focusRow(onward && rowOf(after) || rowOf(tag) || rows()[0], onward ? "accept" : kind);
   });
 }
 
@@ -211,6 +222,11 @@ function choose(tag) {
   decide([{ kind: rowOf(tag) ? "accept" : "add", tag }], () => add.focus());
 }
 
+function leaveAdding() {
+  add.blur();
+  focusRow(nextLeft(rows()) ?? rows()[0]);
+}
+
 add.addEventListener("input", offer);
 add.addEventListener("focus", () => add.value && offer());
 add.addEventListener("blur", closeOptions);
@@ -224,7 +240,7 @@ add.addEventListener("keydown", (event) => {
     event.preventDefault();
     choose(options.children[active].dataset.tag);
   } else if (event.key === "Escape") {
-    if (options.hidden) focusRow(currentRow());
+    if (options.hidden) leaveAdding();
     closeOptions();
   }
 });
@@ -234,15 +250,20 @@ options.addEventListener("mousedown", (event) => {
   if (item) choose(item.dataset.tag);
 });
 
+function moveRow(step) {
+  const focused = document.activeElement.closest(".row")?.querySelector("button");
+  moved(step, rows().map((row) => row.querySelector("button")), focused);
+}
+
 Object.assign(actions, {
-  j: () => moved(1, rows().map((row) => row.querySelector("button")), currentRow()?.querySelector("button")),
-  k: () => moved(-1, rows().map((row) => row.querySelector("button")), currentRow()?.querySelector("button")),
-  a: () => currentRow() && press(currentRow(), "accept", true),
-  r: () => currentRow() && press(currentRow(), "reject", true),
-  w: () => currentRow() && why(currentRow()),
+  j: () => moveRow(1),
+  k: () => moveRow(-1),
+  a: () => pressByKey("accept"),
+  r: () => pressByKey("reject"),
+  w: () => rows().length && why(currentRow() ?? rows()[0]),
   "+": () => add.focus(),
 });
 
 say(sessionStorage.getItem("said") ?? "");
 sessionStorage.removeItem("said");
-focusRow(nextLeft(rows()));
+focusRow(nextLeft(rows()), "accept", true); // the text is read first
