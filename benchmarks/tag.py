@@ -65,7 +65,9 @@ def cold(model: Path, text: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         film = Path(folder) / "film.jsonl"
         film.write_text(json.dumps({"id": "a", "title": "A", "text": text}) + "\n", encoding="utf-8")
-        return seconds(lambda _: subprocess.run([MOTAGS, "tag", film, "--model", model], check=True), [])
+        return seconds(
+            lambda _: subprocess.run([MOTAGS, "tag", film, "--model", model], check=True, capture_output=True), []
+        )
 
 
 def main() -> None:

@@ -79,7 +79,7 @@ def test_a_worker_that_is_killed_costs_no_film_and_doubles_none(
     os.kill(held[0], signal.SIGKILL)
     printed, said = process.communicate(timeout=200)
     assert (process.returncode, printed) == (0, "")  # what Ray says of the worker is not among the answers
-    assert said.endswith(f"motags: tagged {60 * COPIES:,} films\n")
+    assert f"motags: tagged {60 * COPIES:,} films" in said.splitlines()
     ids = [json.loads(line)["id"] for line in outputs["ray"].read_text().splitlines()]
     assert len(ids) == len(set(ids)) == 60 * COPIES
     assert outputs["ray"].read_bytes() == outputs["here"].read_bytes()

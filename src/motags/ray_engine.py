@@ -72,13 +72,13 @@ def on_cluster(model: Model, choice: Choice) -> Iterator[Engine]:
     """
     address = _address()
     settings: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    try:
-        with redirect_stdout(sys.stderr):  # Ray prints what befalls its workers: not among the answers
+    with redirect_stdout(sys.stderr):  # Ray prints what befalls its workers: not among the answers
+        try:
             ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **settings)
             workers = _workers(model)
             yield lambda chunks: _answered(workers, chunks, choice)
-    finally:
-        ray.shutdown()
+        finally:
+            ray.shutdown()
 
 
 def _address() -> str:
