@@ -31,14 +31,13 @@ from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from motags.artifacts import replacing
-from motags.clusterer import ClustererParams
 from motags.embedder import EmbedderParams
 from motags.stage import PARAMS, read_params
 from motags.tagger import Tagger
 from motags.training import TaggerParams
 
 ROOT = Path(__file__).resolve().parents[1]
-SECTIONS = {"embedder": EmbedderParams, "clusterer": ClustererParams, "tagger": TaggerParams}
+SECTIONS = {"embedder": EmbedderParams, "tagger": TaggerParams}
 POINTS = (
     "5000x100,20000x100,100000x100,5000x500,20000x500,100000x500,5000x1000,20000x1000,100000x1000,"
     "5000x5000,20000x5000,50000x5000,100000x5000"

@@ -85,7 +85,7 @@ def asymmetric(logits: Tensor, labels: Tensor, reduction: str, gamma: float = 4.
 def motags(case: Case) -> Result:
     """What the project ships, trained on training and validation films alike: it tunes nothing on the latter."""
     started = time.perf_counter()
-    tagger = Tagger(case.tagger, case.embedder, case.clusterer, case.seed).fit(
+    tagger = Tagger(case.tagger, case.embedder, case.seed).fit(
         case.texts + case.validation, np.vstack([case.Y, case.Y_validation]), tags=case.tags,
         descriptions=dict(zip(case.tags, case.descriptions, strict=True)),
     )  # fmt: skip

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from motags.artifacts import write_arrays
-from motags.clusterer import ClustererParams
 from motags.corpus import Corpus, kinds_of
 from motags.embedder import EmbedderParams, load
 from motags.stage import run
@@ -18,14 +17,14 @@ from motags.vocabulary import read_descriptions
 
 def tagger(
     films: Path, split: Path, descriptions: Path, pretrained: Path, tagger_out: Path, scores_out: Path,
-    *, tagger: TaggerParams, embedder: EmbedderParams, clusterer: ClustererParams, seed: int,
+    *, tagger: TaggerParams, embedder: EmbedderParams, seed: int,
 ) -> None:  # fmt: skip
     frame = read_parquet(films)
     corpus = Corpus.from_frame(frame)
     test = parts_of(corpus, read_parquet(split))["test"]
     known = corpus.part(np.setdiff1d(np.arange(len(corpus.ids)), test))
     said = dict(zip(corpus.tags, read_descriptions(descriptions, corpus.tags), strict=True))
-    fitted = Tagger(tagger, embedder, clusterer, seed).fit(
+    fitted = Tagger(tagger, embedder, seed).fit(
         known.texts, known.Y, tags=corpus.tags, descriptions=said, kinds=kinds_of(frame), ids=known.ids,
         titles=known.titles, encoder=load(pretrained),
     )  # fmt: skip

@@ -92,6 +92,14 @@ def test_the_tagger_that_is_saved_gives_the_scores_that_are_evaluated(done: Proj
     assert np.isnan(np.delete(kept["motags"], test, axis=0)).all()  # films that it has seen get no score
 
 
+def test_a_version_of_the_tagger_is_fetched_as_an_artifact(copy: Project) -> None:
+    copy.run("git", "tag", "--annotate", "tagger@v1.0.0", "--message", "a version")
+    copy.run("dvc", "artifacts", "get", ".", "tagger", "--rev", "v1.0.0", "--out", "fetched")
+    fetched, own = (Tagger.load(copy.root / folder) for folder in ("fetched", "models/tagger"))
+    assert fetched.version_ == own.version_
+    assert fetched.tag(["A cowboy rides into town."])[0] == own.tag(["A cowboy rides into town."])[0]
+
+
 def test_nothing_saved_is_a_pickle(done: Project) -> None:
     saved = [file for folder in ("data", "models") for file in (done.root / folder).rglob("*") if file.is_file()]
     kinds = {file.suffix for file in saved if file.name not in {"SHA256SUMS", ".raw.lock"}}

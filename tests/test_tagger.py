@@ -17,7 +17,6 @@ from conftest import sample_films
 from motags import tagger as module
 from motags import training
 from motags.artifacts import checked, seal
-from motags.clusterer import ClustererParams
 from motags.embedder import pretrained
 from motags.errors import MotagsError
 from motags.metrics import macro_auc, micro_f1
@@ -58,13 +57,13 @@ def tagger(
     """A tagger that is fitted in a second."""
     values: dict[str, object] = {
         "folds": 2,
+        "clusters": 3,
         "encoder": settings(),
         "words": WordsParams(max_ngram=2, min_df=2, C=3.0),
         "ranker": ranker_params(batch_size=32),
     }
     own = TaggerParams.model_validate(values | changes)
-    clusters = ClustererParams(k=3, min_films=2, n_init=2)
-    return Tagger(own, params("any"), clusters, seed).fit(
+    return Tagger(own, params("any"), seed).fit(
         texts, labels, tags=tags, descriptions=dict(zip(tags, said or [""] * len(tags), strict=True)), encoder=given
     )
 

@@ -68,7 +68,7 @@ class Tagger:
     seen. It follows scikit-learn's contract.
 
     Args:
-        tagger, embedder, clusterer: sections of params.yaml, as dictionaries or records; None for the defaults.
+        tagger, embedder: sections of params.yaml, as dictionaries or records; None for the defaults.
         random_state: seed of all that is drawn.
 
     Attributes:
@@ -93,10 +93,9 @@ class Tagger:
     ranker_: Ranker
     version_ = ""
 
-    def __init__(self, tagger: Any = None, embedder: Any = None, clusterer: Any = None, random_state: int = 42) -> None:
+    def __init__(self, tagger: Any = None, embedder: Any = None, random_state: int = 42) -> None:
         self.tagger = tagger
         self.embedder = embedder
-        self.clusterer = clusterer
         self.random_state = random_state
 
     def fit(

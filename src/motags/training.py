@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sentence_transformers import SentenceTransformer
 
 from motags import ranker
-from motags.clusterer import Clusterer, ClustererParams
+from motags.clusterer import Clusterer
 from motags.embedder import EmbedderParams, device_of, pretrained
 from motags.errors import MotagsError
 from motags.ranker import RankerParams
@@ -32,12 +32,13 @@ class TaggerParams(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     folds: Annotated[int, Field(ge=2, le=20)]
+    clusters: Annotated[int, Field(ge=1, le=10_000)]
     encoder: TagEncoderParams
     words: WordsParams
     ranker: RankerParams
 
 
-SECTIONS: dict[str, Any] = {"tagger": TaggerParams, "embedder": EmbedderParams, "clusterer": ClustererParams}
+SECTIONS: dict[str, Any] = {"tagger": TaggerParams, "embedder": EmbedderParams}
 
 
 class TorchEncoder:
@@ -72,7 +73,6 @@ class Training:
         tagger.params_ = sections = completed(SECTIONS, given)
         self.params: TaggerParams = sections["tagger"]
         self.embedder: EmbedderParams = sections["embedder"]
-        self.clusterer: ClustererParams = sections["clusterer"]
         self.seed = tagger.random_state
         self.texts, self.Y, self.tags = texts, Y, tagger.tags_
         self.encoder = encoder or pretrained(self.embedder)
@@ -146,8 +146,7 @@ def train(
     tagger.mentions_ = training.mentions
     tagger.ranker_ = ranker.fit(found, Y[asked], params.ranker, seed, frequency)
     tagger.thresholds_ = ranker.thresholds_of(out_of_fold, params.ranker.macro).astype(np.float32)
-    clusters = Clusterer(**training.clusterer.model_dump(), random_state=seed).fit(embeddings)
-    tagger.centroids_ = clusters.centroids_
+    tagger.centroids_ = Clusterer(params.clusters, random_state=seed).fit(embeddings).centroids_
     own = [[column[row] for row in asked] for column in (ids, titles)]
     tagger.films_ = KnownFilms(own[0], own[1], embeddings, Y[asked], out_of_fold)
 
