@@ -84,7 +84,7 @@ def test_the_tagger_that_is_saved_gives_the_scores_that_are_evaluated(done: Proj
     corpus = Corpus.from_frame(read_parquet(done.root / "data/films.parquet"))
     test = parts_of(corpus, read_parquet(done.root / "data/split.parquet"))["test"]
     kept = read_arrays(done.root / "data/scores_motags.safetensors", corpus.digest)
-    tagger = Tagger.load(done.root / "models/tagger")
+    tagger = Tagger.load(done.root / "models/tagger", "float32")
     scores = tagger.predict_proba([corpus.texts[row] for row in test])
     np.testing.assert_allclose(scores, kept["motags"][test], atol=1e-5)
     np.testing.assert_array_equal(tagger.thresholds_, kept["motags_thresholds"])
@@ -103,7 +103,7 @@ def test_a_version_of_the_tagger_is_fetched_as_an_artifact(copy: Project) -> Non
 def test_nothing_saved_is_a_pickle(done: Project) -> None:
     saved = [file for folder in ("data", "models") for file in (done.root / folder).rglob("*") if file.is_file()]
     kinds = {file.suffix for file in saved if file.name not in {"SHA256SUMS", ".raw.lock"}}
-    assert kinds <= {".jsonl", ".json", ".csv", ".md", ".parquet", ".safetensors", ".sha256", ".txt"}
+    assert kinds <= {".jsonl", ".json", ".csv", ".md", ".onnx", ".parquet", ".safetensors", ".sha256", ".txt"}
 
 
 def test_a_second_repro_does_nothing(done: Project) -> None:
