@@ -60,12 +60,13 @@ def serve(
         MotagsError: a file can't be used, the port is taken, or the token is too short.
     """
     from motags.explain import explain  # noqa: PLC0415, the numerical libraries
+    from motags.onnx_models import cores  # noqa: PLC0415
     from motags.tagger import Tagger  # noqa: PLC0415
 
     token, name = _token(host), _reviewer(host, reviewer)
     with _listening(host, port) as listener:
         store = Store(Database(decisions))
-        tagger = Tagger.load(model, "float32", threads=max(1, (os.cpu_count() or 1) - 1))  # one core is the page's
+        tagger = Tagger.load(model, "float32", threads=max(1, cores() - 1))  # one core is the page's
         take(store, catalogue, tagger)
         answer(listener, host, token, name, Scorer(tagger, explain, store), say)
 
