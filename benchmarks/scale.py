@@ -119,7 +119,7 @@ def measured(n: int, t: int, width: int, seed: int) -> dict[str, float]:
     """Seconds and peak memory of training on n films by t tags and of tagging new ones, and how often it is right."""
     films = made_up(n + NEW, t, seed)
     params = read_params(ROOT / PARAMS, SECTIONS)
-    encoder = params["tagger"].encoder.model_copy(update={"trained_layers": 1, "epochs": 1})
+    encoder = params["tagger"].encoder.model_copy(update={"trained_layers": 1, "epochs": 1, "min_steps": 1})
     with tempfile.TemporaryDirectory() as folder:
         model = str(small_encoder(Path(folder) / "encoder", films.texts[:5_000], width))
         params["embedder"] = params["embedder"].model_copy(update={"model": model})

@@ -22,7 +22,10 @@ from motags.tag_tuning import Loss, TagEncoderParams, logits_of, lower_states, t
 from motags.tagger import Tagger
 from motags.training import TaggerParams
 
-END_TO_END = {"epochs": 4, "batch_size": 32, "learning_rate": 1.0e-4, "head_learning_rate": 1.0e-3, "dropout": 0.1}
+END_TO_END = {
+    "epochs": 4, "min_steps": 1, "batch_size": 32, "learning_rate": 1.0e-4, "head_learning_rate": 1.0e-3,
+    "dropout": 0.1,
+}  # fmt: skip
 
 
 class Result(NamedTuple):

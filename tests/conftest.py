@@ -60,9 +60,12 @@ def tagger_folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) 
     counts = Counter(tag for tags in own for tag in tags)
     kept = sorted(tag for tag, count in counts.items() if count >= 8)
     changes = {
-        "tagger": {"folds": 2, "clusters": 4, "encoder": {"trained_layers": 2, "epochs": 2}, "ranker": {"width": 16}},
+        "tagger": {
+            "folds": 2, "clusters": 4, "encoder": {"trained_layers": 2, "epochs": 2, "min_steps": 1},
+            "ranker": {"width": 16},
+        },
         "embedder": {"model": str(tiny_encoder), "max_tokens": 64, "precision": "float32"},
-    }
+    }  # fmt: skip
     tagger = Tagger(**changes, random_state=0).fit(
         [str(film["synopsis"]) for film in films], [[tag for tag in tags if tag in kept] for tags in own], tags=kept,
         kinds=dict.fromkeys(kept, "keyword"), ids=[str(film["id"]) for film in films],
@@ -163,6 +166,7 @@ def smaller(params: Path, encoder: Path) -> None:
         "tagger": {
             "folds: 3": "folds: 2",
             "epochs: 3 ": "epochs: 1 ",
+            "min_steps: 100": "min_steps: 1",
             "width: 64": "width: 8",
             "steps: 250": "steps: 50",
         },

@@ -50,6 +50,7 @@ def settings(**changes: object) -> TagEncoderParams:
     values: dict[str, object] = {
         "trained_layers": 2,
         "epochs": 2,
+        "min_steps": 1,
         "batch_size": 8,
         "learning_rate": 1e-3,
         "head_learning_rate": 1e-2,
@@ -231,6 +232,20 @@ def test_tuning_learns_what_gives_a_tag_away_and_from_swapped_labels_the_opposit
     )
     assert 0.2 < before < 0.8
     assert (wrong, right) == pytest.approx((0, 1), abs=0.1)
+
+
+@pytest.mark.parametrize(("min_steps", "epochs"), [(1, 2), (8, 2), (9, 3), (30, 8)])
+def test_few_films_are_passed_over_until_there_are_enough_steps(
+    tiny_encoder: Path, min_steps: int, epochs: int
+) -> None:
+    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(30)  # four batches an epoch
+    states = lower_states(encoder, texts, params(tiny_encoder), 2)
+    asked, same = (
+        logits_of(tuned_on(encoder, texts, Y, own), states, params(tiny_encoder))
+        for own in (settings(min_steps=min_steps), settings(epochs=epochs))
+    )
+    np.testing.assert_array_equal(asked, same)
+    assert (asked != logits_of(tuned_on(encoder, texts, Y, settings(epochs=9)), states, params(tiny_encoder))).any()
 
 
 def test_before_any_tuning_a_tag_finds_the_films_that_name_it(tiny_encoder: Path) -> None:

@@ -36,6 +36,7 @@ class TagEncoderParams(BaseModel):
 
     trained_layers: Annotated[int, Field(ge=1)]
     epochs: Annotated[int, Field(ge=1, le=1000)]
+    min_steps: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=2, le=4096)]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     head_learning_rate: Annotated[float, Field(gt=0, le=1)]
@@ -135,9 +136,7 @@ def tune(
     rates = {model.transformer: params.learning_rate, model.head: params.head_learning_rate}
     optimizer = torch.optim.AdamW([{"params": _trained(part), "lr": rate} for part, rate in rates.items()])
     rng = np.random.default_rng(seed)
-    batches = [
-        rows for epoch in range(params.epochs) for rows in _shuffled(states.lengths, params.batch_size, seed + epoch)
-    ]
+    batches = _batches(states.lengths, params, seed)
     for step, rows in enumerate(_reported(batches, "tuning the encoder on tags"), start=1):
         for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
             group["lr"] = rate * _slope(step / (len(batches) + 1))
@@ -205,6 +204,12 @@ def of_like_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
     """Rows in batches of like length, the longest first."""
     order = np.argsort(-lengths, kind="stable")
     return [order[first : first + batch_size] for first in range(0, len(order), batch_size)]
+
+
+def _batches(lengths: np.ndarray, params: TagEncoderParams, seed: int) -> list[np.ndarray]:
+    """Rows of all epochs, batch after batch; of more epochs, if these would be fewer than `min_steps`."""
+    epochs = max(params.epochs, math.ceil(params.min_steps / math.ceil(len(lengths) / params.batch_size)))
+    return [rows for epoch in range(epochs) for rows in _shuffled(lengths, params.batch_size, seed + epoch)]
 
 
 def _shuffled(lengths: np.ndarray, batch_size: int, seed: int) -> list[np.ndarray]:

@@ -1,0 +1,144 @@
+"""What films without tags teach: pseudo-tags and continued pre-training on their texts, beside neither.
+
+    python benchmarks/unlabelled.py ../shared/real/motags.jsonl.gz --pool ../shared/real/wikipedia.jsonl.gz
+
+The pool is a file of JSON lines with `title`, `lead`, and a `tmdb_id` where the film is in the catalogue; films of the
+catalogue are left out by id and by title. The training films of the split with `seed` are dealt to folds as in
+ablation.py: an encoder is tuned on all folds but the first and scored on the first, so its teacher has not seen these
+films either. The test films are not read.
+"""
+
+import argparse
+import gzip
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.special import expit
+from sentence_transformers import SentenceTransformer
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling, get_linear_schedule_with_warmup
+
+from ablation import Study, row
+from motags.embedder import be_repeatable, device_of, pretrained, uses_bfloat16
+from motags.progress import Progress
+from motags.tag_encoder import tokenized, top_layers, transformer_of
+from motags.tag_tuning import logits_of, lower_states, of_like_length, tune
+
+LEAST_WORDS = 40  # of a lead
+PSEUDO_TAGGED, READ = 4_000, 12_000  # leads drawn for pseudo-tags and for continued pre-training
+SURE = (0.02, 0.5)  # scores below and above which a pseudo-tag counts as sure
+BATCH, MOST_TOKENS = 32, 128  # of continued pre-training
+MASKED = 0.15  # share of the tokens that the encoder has to guess
+RATES = {"encoder": 5.0e-5, "head": 1.0e-3}  # of AdamW at their peak; the head is new
+
+log = logging.getLogger("unlabelled")
+
+
+def leads_of(path: Path, known: set[str], seed: int) -> list[str]:
+    """Leads of films that are not in the catalogue, in random order."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        films = [json.loads(line) for line in file]
+    own = [film["lead"] for film in films if film["tmdb_id"] is None and film["title"].lower() not in known]
+    long = [lead for lead in own if len(lead.split()) >= LEAST_WORDS]
+    return [long[i] for i in np.random.default_rng(seed).permutation(len(long))]
+
+
+def where_sure(logits: Tensor, labels: Tensor, reduction: str) -> Tensor:
+    """Binary cross-entropy, 0 where a label is not a number: there the teacher was not sure."""
+    sure = ~labels.isnan()
+    return binary_cross_entropy_with_logits(logits, labels.nan_to_num(), reduction=reduction) * sure
+
+
+class Student:
+    """The first fold of a study, its encoder tuned on the others and on what else there is."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
+        self.seen, self.held = np.flatnonzero(study.fold != 0), np.flatnonzero(study.fold == 0)
+
+    def logits(self, encoder: SentenceTransformer, leads: list[str], pseudo: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Logits of the held films (m, t), and of the first leads of the pool (PSEUDO_TAGGED, t).
+
+        Args:
+            leads: PSEUDO_TAGGED at least; pseudo: (p, t) float, labels of the first p of them to learn from.
+        """
+        study, params = self.study, self.study.tagger.encoder
+        texts = study.texts + leads[:PSEUDO_TAGGED]
+        states = lower_states(encoder, texts, study.embedder, params.trained_layers)
+        pool = np.arange(len(study.texts), len(texts))
+        rows = np.concatenate([self.seen, pool[: len(pseudo)]])
+        Y = np.concatenate([study.Y[self.seen].astype(np.float32), pseudo])
+        top = top_layers(encoder, params.trained_layers)
+        head = study.attention(self.seen)
+        model = tune(top, head, states.part(rows), Y, params, study.embedder, study.seed, where_sure)
+        return tuple(logits_of(model, states.part(own), study.embedder) for own in (self.held, pool))
+
+
+def read_on(encoder: SentenceTransformer, texts: list[str], study: Study) -> None:
+    """Train an encoder in place to guess masked words of the texts, once over."""
+    be_repeatable(study.embedder)
+    torch.manual_seed(study.seed)
+    device = device_of(study.embedder)
+    transformer = transformer_of(encoder)
+    model = AutoModelForMaskedLM.from_config(transformer.config)
+    setattr(model, model.base_model_prefix, transformer)  # with a head that shares the encoder's word embeddings
+    model.tie_weights()
+    model.to(device).train()
+    own = {id(weight) for weight in transformer.parameters()}
+    groups = {"encoder": list(transformer.parameters()), "head": [w for w in model.parameters() if id(w) not in own]}
+    optimizer = torch.optim.AdamW([{"params": weights, "lr": RATES[name]} for name, weights in groups.items()])
+    tokens = tokenized(encoder.tokenizer, texts, MOST_TOKENS)
+    batches = of_like_length(np.array([len(ids) for ids in tokens]), BATCH)
+    batches = [batches[i] for i in np.random.default_rng(study.seed).permutation(len(batches))]
+    schedule = get_linear_schedule_with_warmup(optimizer, len(batches) // 10, len(batches))
+    masked = DataCollatorForLanguageModeling(encoder.tokenizer, mlm_probability=MASKED, seed=study.seed)
+    losses = []
+    with Progress("reading on", len(batches), "batches") as progress:
+        for batch in batches:
+            given = masked([{"input_ids": tokens[i]} for i in batch]).to(device)
+            with torch.autocast(device, torch.bfloat16, enabled=uses_bfloat16(study.embedder)):
+                loss = model(**given).loss
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+            progress.update()
+    tenth = max(len(losses) // 10, 1)
+    log.info("loss of masked words: %.2f, at the end %.2f", np.mean(losses[:tenth]), np.mean(losses[-tenth:]))
+    transformer.eval()
+
+
+def main() -> None:
+    """Print the rows as they come."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("catalogue", type=Path)
+    parser.add_argument("--pool", type=Path, required=True)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    log.setLevel(logging.INFO)
+    study = Study(arguments.catalogue)
+    leads = leads_of(arguments.pool, {title.lower() for title in study.bench.corpus.titles}, study.seed)
+    student, held = Student(study), study.Y[study.fold == 0]
+    none = np.empty((0, len(study.tags)), dtype=np.float32)
+    print("| | micro F1 | macro F1 | mean AP | AUC | P@1 | P@3 | ECE |\n| --- " + "| --: " * 7 + "|", flush=True)
+    logits, said = student.logits(study.encoder, leads, none)
+    print(row("the training films alone", held, logits), flush=True)
+    scores = expit(said)
+    logits, _ = student.logits(study.encoder, leads, scores)
+    print(row(f"and {PSEUDO_TAGGED:,} leads with their scores as tags", held, logits), flush=True)
+    sure = np.where(scores <= SURE[0], 0.0, np.where(scores >= SURE[1], 1.0, np.nan)).astype(np.float32)
+    logits, _ = student.logits(study.encoder, leads, sure)
+    print(row(f"and {PSEUDO_TAGGED:,} leads with the tags that the scores are sure of", held, logits), flush=True)
+    reader = pretrained(study.embedder)
+    read_on(reader, leads[:READ] + [study.texts[i] for i in student.seen], study)
+    logits, _ = student.logits(reader, leads, none)
+    print(row(f"an encoder that has read {READ:,} leads and the training films", held, logits), flush=True)
+
+
+if __name__ == "__main__":
+    main()
