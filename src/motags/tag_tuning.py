@@ -185,20 +185,30 @@ def _slope(progress: float) -> float:
 def answers_of(model: TagEncoder, states: States, embedder: EmbedderParams) -> tuple[np.ndarray, np.ndarray]:
     """Logits (n, t) and embeddings (n, d), float32, of n films from their states under the top layers."""
     device = device_of(embedder)
-    batches = of_like_length(states.lengths, embedder.encode_batch_size)
-    answers = []
-    with torch.autocast(device, torch.bfloat16, enabled=uses_bfloat16(embedder)), torch.inference_mode():
-        for rows in batches:
-            values, there = states.batch(rows, device)
-            answers.append([part.float().cpu().numpy() for part in model(there, inputs_embeds=values)])
-    order = np.argsort(np.concatenate(batches))
-    logits, embeddings = (np.concatenate(parts)[order] for parts in zip(*answers, strict=True))
-    return logits, embeddings
+
+    def answer(rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        values, there = states.batch(rows, device)
+        return model(there, inputs_embeds=values)
+
+    with torch.autocast(device, torch.bfloat16, enabled=uses_bfloat16(embedder)):
+        return in_batches(answer, states.lengths, embedder.encode_batch_size)
 
 
 def logits_of(model: TagEncoder, states: States, embedder: EmbedderParams) -> np.ndarray:
     """The logits alone of `answers_of`."""
     return answers_of(model, states, embedder)[0]
+
+
+def in_batches(
+    answer: Callable[[np.ndarray], tuple[Tensor, Tensor]], lengths: np.ndarray, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `answer` gives for rows, (b, t) and (b, d), of n films in their order, (n, t) and (n, d) float32."""
+    batches = of_like_length(lengths, batch_size)
+    with torch.inference_mode():
+        answers = [[part.float().cpu().numpy() for part in answer(rows)] for rows in batches]
+    order = np.argsort(np.concatenate(batches))
+    logits, embeddings = (np.concatenate(parts)[order] for parts in zip(*answers, strict=True))
+    return logits, embeddings
 
 
 def of_like_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
