@@ -4,7 +4,7 @@ import copy
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,9 +15,9 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from motags.embedder import EmbedderParams, be_repeatable, device_of, uses_bfloat16
+from motags.embedder import EmbedderParams, be_repeatable, device_of, slope, uses_bfloat16
 from motags.errors import MotagsError
-from motags.progress import Progress
+from motags.progress import reported
 from motags.tag_encoder import TagEncoder, tokenized, transformer_of
 
 WARMUP = 0.1  # share of the steps in which the rate rises
@@ -78,7 +78,7 @@ def lower_states(encoder: SentenceTransformer, texts: list[str], params: Embedde
     values = _room(int(lengths.sum()), transformer.config.hidden_size, kind)
     transformer.to(device).eval()
     with torch.autocast(device, torch.bfloat16, enabled=bfloat16), torch.inference_mode():
-        for rows in _reported(of_like_length(lengths, params.encode_batch_size), "encoding"):
+        for rows in reported(of_like_length(lengths, params.encode_batch_size), "encoding", "batches"):
             padded = encoder.tokenizer.pad({"input_ids": [tokens[row] for row in rows]}, return_tensors="pt").to(device)
             hidden = transformer(**padded, output_hidden_states=True).hidden_states[-1 - trained_layers]  # (b, T, d)
             for row, own in zip(rows, hidden.cpu(), strict=True):
@@ -138,9 +138,9 @@ def tune(
     batches = [
         rows for epoch in range(params.epochs) for rows in _shuffled(states.lengths, params.batch_size, seed + epoch)
     ]
-    for step, rows in enumerate(_reported(batches, "tuning the encoder on tags"), start=1):
+    for step, rows in enumerate(reported(batches, "tuning the encoder on tags", "batches"), start=1):
         for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
-            group["lr"] = rate * _slope(step / (len(batches) + 1))
+            group["lr"] = rate * slope(step / (len(batches) + 1), WARMUP)
         values, there = states.batch(rows, device)
         labels = torch.as_tensor(Y[rows], dtype=torch.float32, device=device)  # (b, t)
         drawn, weight = _drawn_tags(Y[rows], rng) if Y.shape[1] > MOST_TAGS else (None, None)
@@ -175,11 +175,6 @@ def _drawn_tags(Y: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor
 
 def _trained(part: nn.Module) -> list[nn.Parameter]:
     return [weight for weight in part.parameters() if weight.requires_grad]
-
-
-def _slope(progress: float) -> float:
-    """A linear rise to 1, then a linear fall to 0; progress runs from 0 to 1."""
-    return min(progress / WARMUP, (1 - progress) / (1 - WARMUP))
 
 
 def answers_of(model: TagEncoder, states: States, embedder: EmbedderParams) -> tuple[np.ndarray, np.ndarray]:
@@ -225,10 +220,3 @@ def _shuffled(lengths: np.ndarray, batch_size: int, seed: int) -> list[np.ndarra
     for own in np.array_split(order, math.ceil(len(order) / (batch_size * BUCKET))):
         batches += np.array_split(own[np.argsort(lengths[own], kind="stable")], math.ceil(len(own) / batch_size))
     return [batches[i] for i in rng.permutation(len(batches))]
-
-
-def _reported(batches: list[np.ndarray], what: str) -> Iterator[np.ndarray]:
-    with Progress(what, len(batches), "batches") as progress:
-        for batch in batches:
-            yield batch
-            progress.update()
