@@ -1,6 +1,7 @@
 """The page as a server: a real process on loopback, asked for what it must give and what it must refuse."""
 
 import json
+import shutil
 import signal
 import sqlite3
 import threading
@@ -16,7 +17,9 @@ import pytest
 import requests
 
 from conftest import sample_films
+from motags.artifacts import seal
 from motags.errors import MotagsError
+from motags.model_folder import version_of
 from motags.web.server import serve
 from servers.review import Client, Review
 
@@ -327,11 +330,19 @@ def test_a_token_of_ones_own_is_never_logged(catalogue: Path, tagger_folder: Pat
     ("given", "said"),
     [({"host": "192.0.2.1"}, "can't be listened on"), ({"port": 10**6}, "can't be listened on"),
      ({"catalogue": Path("none.jsonl")}, "none.jsonl is missing"), ({"reviewer": "\u0007"}, "a reviewer's name has"),
-     ({"model": Path("none")}, "none"), ({"decisions": Path("/none/r.sqlite")}, "can't be opened")],
+     ({"model": Path("none")}, "none"), ({"decisions": Path("/none/r.sqlite")}, "can't be opened"),
+     ({"decisions": Path("locked.sqlite")}, "locked.sqlite.lock can't be written")],
 )  # fmt: skip
 def test_a_mistake_is_told_before_anything_is_answered(
-    catalogue: Path, tagger_folder: Path, tmp_path: Path, given: dict[str, Any], said: str
+    catalogue: Path,
+    tagger_folder: Path,
+    tmp_path: Path,
+    given: dict[str, Any],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("locked.sqlite.lock").mkdir()
     right = {"catalogue": catalogue, "model": tagger_folder, "decisions": tmp_path / "r.sqlite", "port": 0}
     with pytest.raises(MotagsError, match=said):
         serve(**(right | given), say=pytest.fail)
@@ -349,6 +360,30 @@ def test_a_port_that_is_taken_is_named(catalogue: Path, tagger_folder: Path, tmp
     port = int(page.address.rsplit(":", 1)[1])
     with pytest.raises(MotagsError, match=f"port {port}"):
         serve(catalogue, tagger_folder, tmp_path / "r.sqlite", port=port, say=pytest.fail)
+
+
+def test_a_page_with_another_model_on_the_same_file_is_refused_while_the_first_is_open(
+    catalogue: Path, tagger_folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "tagger"
+    shutil.copytree(tagger_folder, other)
+    (other / "README.md").write_text("Another model.")
+    seal(other)
+    first, second, later = (Review(catalogue, model, tmp_path / "r.sqlite") for model in (tagger_folder, *[other] * 2))
+    with first:
+        with Review(catalogue, tagger_folder, tmp_path / "r.sqlite") as same:
+            assert Client(same.address).get("/").status_code == 200
+        refused = second.run()
+        said, errors = refused.communicate(timeout=60)
+        assert (refused.returncode, said) == (1, "")
+        versions = [version_of(model) for model in (tagger_folder, other)]
+        assert errors.splitlines()[-1] == (
+            f"motags review: {tmp_path / 'r.sqlite'} is open on a page with the model {versions[0]}, this one is "
+            f"{versions[1]}: stop that page first, or name another file with --decisions"
+        )
+        assert Client(first.address).get("/").status_code == 200
+    with later:  # the first was killed
+        assert Client(later.address).get("/").status_code == 200
 
 
 def test_a_file_that_can_not_be_written_is_told_and_the_page_goes_on(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from sentence_transformers import SentenceTransformer
@@ -151,6 +152,17 @@ def test_what_is_saved_gives_the_same_scores(fitted: Tagger, saved: Path, form: 
     assert (films.ids, films.titles) == (fitted.films_.ids, fitted.films_.titles)
     np.testing.assert_array_equal(films.Y, Y)
     np.testing.assert_allclose(films.out_of_fold, fitted.films_.out_of_fold, atol=1e-3)
+
+
+def test_threads_limit_the_form_torch_too(saved: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        Tagger.load(saved, "torch", threads=before + 1)
+        assert torch.get_num_threads() == before + 1
+        Tagger.load(saved, "torch")
+        assert torch.get_num_threads() == before + 1  # none asked for: what holds is left
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_what_is_saved_is_sealed_and_nothing_that_runs(saved: Path) -> None:

@@ -16,7 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import sample_films
+from conftest import ROOT, sample_films
+from motags.corpus import DatasetParams
+from motags.stage import read_params
 from motags.tagger import Tagger
 from motags.tagging import Chunk, Job, Reading, Shard
 from test_cli import motags
@@ -153,6 +155,11 @@ READ = [
 def test_the_text_is_the_one_that_training_would_read(fields: dict[str, Any], order: Any, text: str) -> None:
     entry = Reading(order).entry({"id": 7, "title": " A "} | fields)
     assert entry == ("7", "A", text.strip())
+
+
+def test_texts_are_read_with_the_numbers_of_params_yaml() -> None:
+    dataset = read_params(ROOT / "params.yaml", {"dataset": DatasetParams})["dataset"]
+    assert Reading() == Reading(dataset.text, dataset.min_plot_words, dataset.max_words)
 
 
 def test_a_film_without_a_text_gets_no_tags_whatever_is_asked_for(tmp_path: Path, tagger_folder: Path) -> None:

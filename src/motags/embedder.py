@@ -149,6 +149,13 @@ def be_repeatable(params: EmbedderParams) -> None:
         torch.use_deterministic_algorithms(True, warn_only=True)
 
 
+def slope(progress: float, warmup: float) -> float:
+    """The share of a learning rate: a linear rise to 1 until `warmup`, then a linear fall to 0; all from 0 to 1."""
+    rise = progress / warmup if warmup else 1.0
+    fall = (1 - progress) / (1 - warmup) if warmup < 1 else 1.0
+    return min(rise, fall)
+
+
 def uses_bfloat16(params: EmbedderParams) -> bool:
     """Whether to compute in bfloat16: with `auto` only where the hardware has it, since emulation is slow."""
     if params.precision != "auto":

@@ -181,10 +181,12 @@ def _refer(graph: Any, weights: Path) -> None:
             tensor.ClearField("raw_data")
 
 
-def read_encoder(folder: Path, tags: int, about: Manifest) -> TorchEncoder:
-    """The encoder of a model's folder on the training stack, on a GPU where there is one."""
+def read_encoder(folder: Path, about: Manifest, threads: int = 0) -> TorchEncoder:
+    """The encoder of a model's folder on the training stack, on a GPU where there is one; see `Tagger.load`."""
+    if threads:
+        torch.set_num_threads(threads)
     transformer = AutoModel.from_config(AutoConfig.from_pretrained(folder / "encoder"))
-    d = transformer.config.hidden_size
+    d, tags = transformer.config.hidden_size, len(about["tags"])
     head = TagAttention(np.zeros((tags, d), dtype=np.float32), np.full(tags, 0.5))
     model = TagEncoder(transformer, head)
     model.load_state_dict(load_tensors(folder / "encoder.safetensors"))

@@ -5,8 +5,7 @@ import json
 import logging
 import math
 import shutil
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,15 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from safetensors.torch import load_file, save_file
 from sentence_transformers import SentenceTransformer
 from torch import nn
-from tqdm import tqdm
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from motags.artifacts import checked, is_first_process, sealing
-from motags.embedder import EmbedderParams, be_repeatable, device_of, layers_of, uses_bfloat16
+from motags.embedder import EmbedderParams, be_repeatable, device_of, layers_of, slope, uses_bfloat16
 from motags.errors import MotagsError
+from motags.progress import reported
 from motags.triplets import triplet_loss
 
 MAX_GRADIENT_NORM = 1.0
-LOG_EVERY_S = 30.0
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +63,11 @@ def finetune(
         torch.manual_seed(seed + epoch)
         batches = _batches([len(ids) for ids in tokens], params.batch_size, seed + epoch)
         mine = batches[accelerator.process_index :: accelerator.num_processes]
-        for i, rows in enumerate(_reported(mine[: len(batches) // accelerator.num_processes], f"epoch {epoch}")):
-            _set_rate(optimizer, params, (epoch - 1 + (i + 1) / len(mine)) / params.epochs)
+        own = mine[: len(batches) // accelerator.num_processes]  # as many as every other process has
+        for i, rows in enumerate(reported(own, f"epoch {epoch}", "batches")):
+            progress = (epoch - 1 + (i + 1) / len(mine)) / params.epochs
+            for group in optimizer.param_groups:
+                group["lr"] = params.learning_rate * slope(progress, params.warmup)
             padded = encoder.tokenizer.pad({"input_ids": [tokens[row] for row in rows]}, return_tensors="pt")
             step = _step(accelerator, model, optimizer, padded, labels[rows], params)
             steps.append({"epoch": epoch, "films": len(rows)} | step)
@@ -133,24 +134,6 @@ def _batches(lengths: list[int], batch_size: int, seed: int) -> list[np.ndarray]
     order = get_length_grouped_indices(lengths, batch_size, generator=generator)
     batches = np.array_split(np.array(order), math.ceil(len(order) / batch_size))
     return [batches[i] for i in torch.randperm(len(batches), generator=generator)]
-
-
-def _set_rate(optimizer: Any, params: EmbedderParams, progress: float) -> None:
-    """Linear warm-up to the learning rate, then linear decay to zero; progress runs from 0 to 1."""
-    rise = progress / params.warmup if params.warmup else 1.0
-    fall = (1 - progress) / (1 - params.warmup) if params.warmup < 1 else 1.0
-    for group in optimizer.param_groups:
-        group["lr"] = params.learning_rate * min(rise, fall)
-
-
-def _reported(batches: list[np.ndarray], name: str) -> Iterator[np.ndarray]:
-    """A bar on a terminal; in a log, a line now and then."""
-    told = time.perf_counter()
-    for i, batch in enumerate(tqdm(batches, desc=name, unit="batch", disable=None, leave=False)):
-        if time.perf_counter() - told > LOG_EVERY_S:
-            log.info("%s: batch %d of %d", name, i, len(batches))
-            told = time.perf_counter()
-        yield batch
 
 
 def _log_epoch(steps: list[dict[str, float]], epoch: int) -> None:

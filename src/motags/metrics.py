@@ -9,6 +9,7 @@ from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 KS = (1, 3, 5)
 PAPER_THRESHOLD = 0.5
+RULES = ("", "_tuned")  # a threshold of 0.5, and the method's own or tuned ones
 
 
 class EvaluateParams(BaseModel):
@@ -156,8 +157,8 @@ class Scorer:
         result = {name: float(values[0]) for name, values in scores.items()}
         result["macro_auc"] = macro_auc(self.Y_test, answer.test)
         result["calibration_error"] = calibration_error(self.Y_test, answer.test)
-        for rule, P in self.decisions(answer).items():
-            per_tag = f1_per_tag(self.Y_test, P)
+        for rule in RULES:
+            per_tag = f1_per_tag(self.Y_test, parts[f"marked{rule}"])
             for band, tags in self.bands.items():
                 result[f"macro_f1_{band}{rule}"] = float(per_tag[tags].mean()) if len(tags) else 0.0
         return result
@@ -183,7 +184,7 @@ def _combine(parts: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.
     """Metrics from per-film parts, one value for each row of weights (r, n)."""
     scores = {}
     true = weights @ parts["true"]  # (r, t)
-    for rule in ("", "_tuned"):
+    for rule in RULES:
         hits, marked = weights @ parts[f"hits{rule}"], weights @ parts[f"marked{rule}"]
         scores[f"micro_f1{rule}"] = _f1(hits.sum(1), marked.sum(1), true.sum(1))
         scores[f"macro_f1{rule}"] = _f1(hits, marked, true).mean(1)

@@ -79,7 +79,7 @@ def _encoder(folder: Path, form: Form, threads: int, about: Manifest) -> Encoder
         from motags.exporting import read_encoder  # noqa: PLC0415, the training stack only where it is asked for
     except ImportError as error:
         raise MotagsError(f"the form torch needs {error.name}: pip install 'motags[train]'") from None
-    return read_encoder(folder, len(about["tags"]), about)
+    return read_encoder(folder, about, threads)
 
 
 def _read_words(tagger: Tagger, folder: Path, max_words: int) -> None:

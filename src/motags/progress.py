@@ -3,11 +3,14 @@
 import logging
 import sys
 import time
-from typing import Self
+from collections.abc import Iterator, Sequence
+from typing import Self, TypeVar
 
 from tqdm import tqdm
 
 EVERY = 30.0  # seconds between lines in a log
+
+Item = TypeVar("Item")
 
 log = logging.getLogger(__name__)
 
@@ -41,3 +44,11 @@ class Progress:
 
     def __exit__(self, *error: object) -> None:
         self._bar.close()
+
+
+def reported(items: Sequence[Item], what: str, unit: str) -> Iterator[Item]:
+    """The items, while a bar or a log says how many of them are done."""
+    with Progress(what, len(items), unit) as progress:
+        for item in items:
+            yield item
+            progress.update()

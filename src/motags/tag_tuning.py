@@ -4,7 +4,7 @@ import copy
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,9 +15,9 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from motags.embedder import EmbedderParams, be_repeatable, device_of, uses_bfloat16
+from motags.embedder import EmbedderParams, be_repeatable, device_of, slope, uses_bfloat16
 from motags.errors import MotagsError
-from motags.progress import Progress
+from motags.progress import reported
 from motags.tag_encoder import TagEncoder, tokenized, transformer_of
 
 WARMUP = 0.1  # share of the steps in which the rate rises
@@ -79,7 +79,7 @@ def lower_states(encoder: SentenceTransformer, texts: list[str], params: Embedde
     values = _room(int(lengths.sum()), transformer.config.hidden_size, kind)
     transformer.to(device).eval()
     with torch.autocast(device, torch.bfloat16, enabled=bfloat16), torch.inference_mode():
-        for rows in _reported(of_like_length(lengths, params.encode_batch_size), "encoding"):
+        for rows in reported(of_like_length(lengths, params.encode_batch_size), "encoding", "batches"):
             padded = encoder.tokenizer.pad({"input_ids": [tokens[row] for row in rows]}, return_tensors="pt").to(device)
             hidden = transformer(**padded, output_hidden_states=True).hidden_states[-1 - trained_layers]  # (b, T, d)
             for row, own in zip(rows, hidden.cpu(), strict=True):
@@ -137,9 +137,9 @@ def tune(
     optimizer = torch.optim.AdamW([{"params": _trained(part), "lr": rate} for part, rate in rates.items()])
     rng = np.random.default_rng(seed)
     batches = _batches(states.lengths, params, seed)
-    for step, rows in enumerate(_reported(batches, "tuning the encoder on tags"), start=1):
+    for step, rows in enumerate(reported(batches, "tuning the encoder on tags", "batches"), start=1):
         for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
-            group["lr"] = rate * _slope(step / (len(batches) + 1))
+            group["lr"] = rate * slope(step / (len(batches) + 1), WARMUP)
         values, there = states.batch(rows, device)
         labels = torch.as_tensor(Y[rows], dtype=torch.float32, device=device)  # (b, t)
         drawn, weight = _drawn_tags(Y[rows], rng) if Y.shape[1] > MOST_TAGS else (None, None)
@@ -176,28 +176,33 @@ def _trained(part: nn.Module) -> list[nn.Parameter]:
     return [weight for weight in part.parameters() if weight.requires_grad]
 
 
-def _slope(progress: float) -> float:
-    """A linear rise to 1, then a linear fall to 0; progress runs from 0 to 1."""
-    return min(progress / WARMUP, (1 - progress) / (1 - WARMUP))
-
-
 def answers_of(model: TagEncoder, states: States, embedder: EmbedderParams) -> tuple[np.ndarray, np.ndarray]:
     """Logits (n, t) and embeddings (n, d), float32, of n films from their states under the top layers."""
     device = device_of(embedder)
-    batches = of_like_length(states.lengths, embedder.encode_batch_size)
-    answers = []
-    with torch.autocast(device, torch.bfloat16, enabled=uses_bfloat16(embedder)), torch.inference_mode():
-        for rows in batches:
-            values, there = states.batch(rows, device)
-            answers.append([part.float().cpu().numpy() for part in model(there, inputs_embeds=values)])
-    order = np.argsort(np.concatenate(batches))
-    logits, embeddings = (np.concatenate(parts)[order] for parts in zip(*answers, strict=True))
-    return logits, embeddings
+
+    def answer(rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        values, there = states.batch(rows, device)
+        return model(there, inputs_embeds=values)
+
+    with torch.autocast(device, torch.bfloat16, enabled=uses_bfloat16(embedder)):
+        return in_batches(answer, states.lengths, embedder.encode_batch_size)
 
 
 def logits_of(model: TagEncoder, states: States, embedder: EmbedderParams) -> np.ndarray:
     """The logits alone of `answers_of`."""
     return answers_of(model, states, embedder)[0]
+
+
+def in_batches(
+    answer: Callable[[np.ndarray], tuple[Tensor, Tensor]], lengths: np.ndarray, batch_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What `answer` gives for rows, (b, t) and (b, d), of n films in their order, (n, t) and (n, d) float32."""
+    batches = of_like_length(lengths, batch_size)
+    with torch.inference_mode():
+        answers = [[part.float().cpu().numpy() for part in answer(rows)] for rows in batches]
+    order = np.argsort(np.concatenate(batches))
+    logits, embeddings = (np.concatenate(parts)[order] for parts in zip(*answers, strict=True))
+    return logits, embeddings
 
 
 def of_like_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
@@ -220,10 +225,3 @@ def _shuffled(lengths: np.ndarray, batch_size: int, seed: int) -> list[np.ndarra
     for own in np.array_split(order, math.ceil(len(order) / (batch_size * BUCKET))):
         batches += np.array_split(own[np.argsort(lengths[own], kind="stable")], math.ceil(len(own) / batch_size))
     return [batches[i] for i in rng.permutation(len(batches))]
-
-
-def _reported(batches: list[np.ndarray], what: str) -> Iterator[np.ndarray]:
-    with Progress(what, len(batches), "batches") as progress:
-        for batch in batches:
-            yield batch
-            progress.update()

@@ -186,7 +186,7 @@ class Tagger:
 
         Args:
             form: "int8" or "float32" on onnxruntime; "torch" on the training stack, on a GPU where there is one.
-            threads: 0 for as many as there are cores.
+            threads: 0 for as many as there are cores. In the form torch they are those of the whole process.
 
         Raises:
             MotagsError: the folder is missing, damaged, or its parts don't fit each other.

@@ -4,9 +4,9 @@ import logging
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from sentence_transformers import SentenceTransformer
+from torch import Tensor
 
 from motags import ranker
 from motags.clusterer import Clusterer
@@ -17,7 +17,7 @@ from motags.regressions import WordsParams, fit_mentions, fit_words
 from motags.stage import completed
 from motags.stratify import folds_of
 from motags.tag_encoder import TagAttention, TagEncoder, tag_vectors, tokenized, top_layers, whole
-from motags.tag_tuning import TagEncoderParams, answers_of, logits_of, lower_states, of_like_length, tune
+from motags.tag_tuning import TagEncoderParams, answers_of, in_batches, logits_of, lower_states, tune
 from motags.tagger import KnownFilms, Tagger, evidence
 
 WITNESSES = ("encoder", "words", "name", "description")
@@ -54,15 +54,12 @@ class TorchEncoder:
         device = device_of(self.embedder)
         self.model.to(device)
         tokens = tokenized(self.tokenizer, texts, self.embedder.max_tokens)
-        batches = of_like_length(np.array([len(ids) for ids in tokens]), self.embedder.encode_batch_size)
-        answers = []
-        with torch.inference_mode():
-            for rows in batches:
-                padded = self.tokenizer.pad({"input_ids": [tokens[row] for row in rows]}, return_tensors="pt")
-                answers.append([part.cpu().numpy() for part in self.model(**padded.to(device))])
-        order = np.argsort(np.concatenate(batches))
-        logits, embeddings = (np.concatenate(parts)[order] for parts in zip(*answers, strict=True))
-        return logits, embeddings
+
+        def answer(rows: np.ndarray) -> tuple[Tensor, Tensor]:
+            padded = self.tokenizer.pad({"input_ids": [tokens[row] for row in rows]}, return_tensors="pt")
+            return self.model(**padded.to(device))
+
+        return in_batches(answer, np.array([len(ids) for ids in tokens]), self.embedder.encode_batch_size)
 
 
 class Training:

@@ -1,6 +1,5 @@
 """The crawl: which films, then what each source has of them, each source leading to the next."""
 
-import hashlib
 import logging
 import os
 import time
@@ -9,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from itertools import islice
-from pathlib import Path
 from typing import Self
 
 from joblib import Parallel, delayed
@@ -17,12 +15,12 @@ from pydantic import ValidationError
 
 from motags.films import Film, SetAside, first_mistake
 from motags.progress import Progress
-from motags.sources import wikidata, wikipedia
-from motags.sources.dump import film_articles
+from motags.sources import wikidata
+from motags.sources.articles import Articles
 from motags.sources.fetch import Site
 from motags.sources.fill import Fill, resolved
-from motags.sources.join import Link, Parts, choose_entity, film_of, titles_of, without_rivals
-from motags.sources.mediawiki import BATCH, ILLEGAL, MediaWiki
+from motags.sources.join import Link, Parts, choose_entity, film_of, without_rivals
+from motags.sources.mediawiki import BATCH, MediaWiki
 from motags.sources.params import CrawlParams
 from motags.sources.store import Record, Store, Table
 from motags.sources.tmdb import TABLES, TOKEN, Details, Tmdb, TmdbSite
@@ -53,6 +51,7 @@ class Crawler:
         common = (params.fetch, params.contact)
         self._wiki = MediaWiki("Wikipedia", params.wikipedia.rate, *common)
         self._wiki.api = params.wikipedia.api
+        self._articles = Articles(store, params, self._wiki, self._fill, self.counts)
         self._wikidata = Wikidata("Wikidata", params.wikidata.rate, *common)
         self._wikidata.api, self._wikidata.query_service = params.wikidata.api, params.wikidata.query_service
         token = os.environ.get(TOKEN, "").strip() if "tmdb" in params.sources else ""
@@ -78,7 +77,7 @@ class Crawler:
             self._entities_of_films() if "tmdb" in sources else self._films_of_wikidata()
             self._fill_labels()
         if "wikipedia" in sources:
-            self._read_dump()
+            self._articles.read_dump(self.threads)
             self._films_of_wikipedia() if sources == ["wikipedia"] else self._pages_of_films()
 
     def films(self) -> Iterator[Film]:
@@ -188,55 +187,8 @@ class Crawler:
             sorted({name for record in records if record for name in wikidata.named_items(record.content)})
         )
 
-    def _read_dump(self) -> None:
-        """Take the film articles of a dump into the store, once."""
-        if not self.params.wikipedia.dump:
-            return
-        path, dumps, table = Path(self.params.wikipedia.dump), self.store["dumps"], self.store["wikipedia"]
-        key = f"{path.name} {path.stat().st_size if path.exists() else 0}"
-        if key in dumps:
-            return
-        table.add_all(record for record in film_articles(path, self.threads) if table.is_older(record))
-        dumps.add([Record(key, len(table))])
-
-    def _fill_pages(self, titles: Iterable[str]) -> None:
-        if not self.params.wikipedia.dump:
-            legal = [title for title in titles if not ILLEGAL.search(title)]
-            self._fill(self.store["wikipedia"], legal, self._wiki.pages, BATCH, self._wiki.revisions)
-
     def _films_of_wikipedia(self) -> None:
-        """Articles of the categories (or of the dump) in an order that favours none, until there are enough films."""
-        titles = self.store["wikipedia"] if self.params.wikipedia.dump else self._articles()
-        ranked = sorted(titles, key=lambda title: hashlib.sha256(title.encode()).digest())
-        self.links = self._choose(ranked, self._fill_pages, self._wanted_page)
-
-    def _wanted_page(self, title: str) -> Link | None:
-        record = resolved(self.store["wikipedia"], title)
-        if record and wikipedia.is_film(text := record.content["wikitext"]):
-            if wikipedia.year(text) in self.params.years:
-                return Link(page=record.key)
-            self.counts["other_years"] += 1
-        elif record:
-            self.counts["not_films"] += 1
-        return None
-
-    def _articles(self) -> set[str]:
-        """The titles in the categories and their subcategories."""
-        params, table = self.params.wikipedia, self.store["wikipedia-categories"]
-        level = [name.replace("{year}", str(year)) for name in params.categories for year in self.params.years]
-        articles: set[str] = set()
-        seen: set[str] = set()
-        for _ in range(params.depth + 1):
-            level = [name for name in dict.fromkeys(level) if name not in seen]
-            seen.update(level)
-            self._fill(table, level, self._members, needed=True)
-            contents = [record.content for name in level if (record := table.get(name))]
-            articles.update(title for titles, _ in contents for title in titles)
-            level = [name for _, names in contents for name in names]
-        return articles
-
-    def _members(self, categories: Sequence[str]) -> list[Record]:
-        return [Record(name, self._wiki.members(name)) for name in categories]
+        self.links = self._choose(self._articles.ranked(), self._articles.fill, self._articles.wanted)
 
     def _pages_of_films(self) -> None:
         """Find the article of each film: the item's sitelink, else by title and year."""
@@ -244,43 +196,14 @@ class Crawler:
             entity = self._entity(link.entity) if link.entity else None
             if entity and entity.content["article"]:
                 link.page, link.page_by = entity.content["article"], "sitelink"
-        self._fill_pages(link.page for link in self.links if link.page)
+        self._articles.fill(link.page for link in self.links if link.page)
         for link in self.links:
-            record = self._film_page(link.page) if link.page else None
+            record = self._articles.film(link.page) if link.page else None
             self.counts["no_film_article"] += bool(link.page and not record)
             link.page, link.page_by = (record.key, link.page_by) if record else (None, "")
-        self._pages_by_title()
+        without = {link: self._details(link) for link in self.links if link.tmdb and not link.page}
+        self.ambiguous += self._articles.join_by_title(without)
         self.ambiguous += without_rivals(self.links, "page")
-
-    def _pages_by_title(self) -> None:
-        """For films of TMDB without an article: the names that Wikipedia would give it, if the year agrees."""
-        films = {link: self._details(link) for link in self.links if link.tmdb and not link.page}
-        names = {link: titles_of(film.title, film.year) for link, film in films.items() if film.year}
-        near: dict[Link, str] = {}
-        unclear: dict[Link, str] = {}
-        for round_ in range(max(map(len, names.values()), default=0)):
-            asked = {link: tries[round_] for link, tries in names.items() if not link.page and len(tries) > round_}
-            self._fill_pages(asked.values())
-            for link, title in asked.items():
-                page = resolved(self.store["wikipedia"], title)
-                text = page.content["wikitext"] if page else ""
-                years_apart = abs((wikipedia.year(text) or 0) - (films[link].year or 0))
-                if page and wikipedia.is_film(text) and years_apart == 0:
-                    link.page, link.page_by = page.key, "title_and_year"
-                elif page and wikipedia.is_film(text) and years_apart == 1:
-                    near.setdefault(link, page.key)
-                elif page and wikipedia.is_disambiguation(text):
-                    unclear.setdefault(link, page.key)
-        for link in films:
-            if not link.page and link in near:
-                link.page, link.page_by = near[link], "title_and_near_year"
-            elif not link.page and link in unclear:
-                reason = f"ambiguous: {unclear[link]!r} names several things"
-                self.ambiguous.append(SetAside(where=link.where, reason=reason))
-
-    def _film_page(self, title: str) -> Record | None:
-        record = resolved(self.store["wikipedia"], title)
-        return record if record and wikipedia.is_film(record.content["wikitext"]) else None
 
     def _details(self, link: Link) -> Details:
         record = self.store["tmdb"].get(link.tmdb or "")

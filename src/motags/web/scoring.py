@@ -76,7 +76,7 @@ class Scorer:
         return tag in self._column
 
     def _run(self) -> None:
-        last = ""  # once through all films, so that pages with two models on one file come to an end
+        last = ""  # once through all films: two models on one file, where nothing keeps them apart, come to an end
         try:
             while not self._stop.is_set() and (films := self.store.unscored(self.model.version_, BATCH, last)):
                 self._score(films)

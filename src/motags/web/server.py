@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -21,6 +21,11 @@ from motags.web.loading import take
 from motags.web.schema import Database
 from motags.web.scoring import Scorer
 from motags.web.store import Store
+
+try:
+    import fcntl
+except ImportError:  # Windows: there nothing keeps two models from one file
+    fcntl = None  # type: ignore[assignment]
 
 PORT = 8737
 TOKEN = "MOTAGS_REVIEW_TOKEN"  # noqa: S105, the name of the variable
@@ -57,7 +62,8 @@ def serve(
         say: is told the address to open, with the token.
 
     Raises:
-        MotagsError: a file can't be used, the port is taken, or the token is too short.
+        MotagsError: a file can't be used or is in use with another model, the port is taken, or the token is too
+            short.
     """
     from motags.explain import explain  # noqa: PLC0415, the numerical libraries
     from motags.onnx_models import cores  # noqa: PLC0415
@@ -67,8 +73,9 @@ def serve(
     with _listening(host, port) as listener:
         store = Store(Database(decisions))
         tagger = Tagger.load(model, "float32", threads=max(1, cores() - 1))  # one core is the page's
-        take(store, catalogue, tagger)
-        answer(listener, host, token, name, Scorer(tagger, explain, store), say)
+        with _no_other_model(decisions, tagger.version_):
+            take(store, catalogue, tagger)
+            answer(listener, host, token, name, Scorer(tagger, explain, store), say)
 
 
 def answer(
@@ -83,6 +90,33 @@ def answer(
         _run(app, listener)
     finally:
         scorer.stop()
+
+
+@contextmanager
+def _no_other_model(decisions: Path, version: str) -> Iterator[None]:
+    """Share the file with pages of the same model only: those of another would overwrite what this one suggests."""
+    if fcntl is None:
+        yield
+        return
+    path = decisions.with_name(decisions.name + ".lock")
+    try:
+        lock = path.open("a+")
+    except OSError as error:
+        raise MotagsError(f"{path} can't be written: {error.strerror}") from error
+    with lock:
+        with suppress(BlockingIOError):  # the first page says which model it is
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock.truncate(0)
+            lock.write(version)
+            lock.flush()
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        lock.seek(0)
+        if (other := lock.read()) != version:
+            raise MotagsError(
+                f"{decisions} is open on a page with the model {other}, this one is {version}: stop that page first, "
+                "or name another file with --decisions"
+            )
+        yield
 
 
 def _run(app: FastAPI, listener: socket.socket) -> None:
