@@ -19,7 +19,8 @@ import torch
 from scipy.special import expit
 from sklearn.cluster import KMeans
 from sklearn.metrics import average_precision_score
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from motags import ranker
 from motags.embedder import encode, pretrained
@@ -27,11 +28,34 @@ from motags.metrics import best_thresholds, calibration_error, f1_per_tag, macro
 from motags.regressions import fit_mentions, fit_words
 from motags.stage import PARAMS, read_params
 from motags.stratify import folds_of
-from motags.tag_encoder import TagAttention, tag_vectors, top_layers
+from motags.tag_encoder import TagAttention, mean_state, tag_vectors, top_layers
 from motags.tag_tuning import States, logits_of, lower_states, tune
 from motags.training import cross_fitted
+from motags.triplets import triplet_loss
 from peers import COMMON_ONLY, ROOT, Bench
 from tuned_methods import PlainHead, asymmetric
+
+MARGIN = 0.2  # of the triplets, as embedder.margin
+TRIPLETS = 10.0  # weight of the triplet loss beside that of a film's tags, some 8
+
+
+class WithEmbedding(nn.Module):
+    """A head and the embedding that stands beside it, (b, t + d), for a loss on both."""
+
+    def __init__(self, head: nn.Module) -> None:
+        super().__init__()
+        self.head = head
+
+    def forward(self, states: Tensor, there: Tensor) -> Tensor:
+        """Logits and unit embeddings (b, t + d) of states (b, T, d) and which of them are there (b, T)."""
+        return torch.cat([self.head(states, there), normalize(mean_state(states, there), dim=-1)], dim=1)
+
+
+def with_triplets(answers: Tensor, labels: Tensor, reduction: str) -> Tensor:
+    """Cross-entropy of the tags, and the batch's triplet loss shared out over them, (b, t)."""
+    t = labels.shape[1]
+    triplets = triplet_loss(answers[:, t:], labels, MARGIN).loss
+    return binary_cross_entropy_with_logits(answers[:, :t], labels, reduction=reduction) + TRIPLETS * triplets / t
 
 
 class Study:
@@ -70,8 +94,8 @@ class Study:
         return PlainHead(width, self.Y[seen].shape[1], self.tagger.encoder.dropout)
 
     def logits(
-        self, k: int, head: Callable[[np.ndarray], torch.nn.Module], *, layers: int | None = None,
-        loss: Callable[..., torch.Tensor] = binary_cross_entropy_with_logits,
+        self, k: int, head: Callable[[np.ndarray], nn.Module], *, layers: int | None = None,
+        loss: Callable[..., Tensor] = binary_cross_entropy_with_logits,
     ) -> np.ndarray:  # fmt: skip
         """Logits of the films of fold k, by an encoder tuned on the others."""
         trained = layers or self.tagger.encoder.trained_layers
@@ -79,7 +103,7 @@ class Study:
         seen, held = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
         params, top = self.tagger.encoder, top_layers(self.encoder, trained)
         model = tune(top, head(seen), states.part(seen), self.Y[seen], params, self.embedder, self.seed, loss)
-        return logits_of(model, states.part(held), self.embedder)
+        return logits_of(model, states.part(held), self.embedder)[:, : self.Y.shape[1]]
 
     def evidence(self) -> dict[str, np.ndarray]:
         """What each witness says of all films, (n, t) each, by models that have not seen them."""
@@ -137,6 +161,9 @@ def main() -> None:
         ),
         "encoder, tag attention from names and descriptions (shipped)": lambda: study.logits(0, study.attention),
         "the same, asymmetric loss": lambda: study.logits(0, study.attention, loss=asymmetric),
+        "the same, triplets trained at once": lambda: study.logits(
+            0, lambda seen: WithEmbedding(study.attention(seen)), loss=with_triplets
+        ),
         "the same, one more layer trained": lambda: study.logits(
             0, study.attention, layers=study.tagger.encoder.trained_layers + 1
         ),

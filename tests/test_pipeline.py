@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from ruamel.yaml import YAML
 from sentence_transformers import SentenceTransformer
 
@@ -31,12 +32,17 @@ SCORES += ["psp_at_5", "macro_f1_head", "macro_f1_torso", "macro_f1_tail", "macr
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, make_project: Make) -> Project:
-    """A project of 200 films after a first `dvc repro` and a commit. Tests leave its branch as it is."""
-    project = make_project(tmp_path_factory.mktemp("done") / "project", 200)
-    assert sorted(project.ran(project.run("dvc", "repro"))) == sorted(ALL)
-    project.commit("First results")
-    return project
+def done(tmp_path_factory: pytest.TempPathFactory, make_project: Make, worker_id: str) -> Project:
+    """A project of 200 films after a first `dvc repro` and a commit, one for all workers. Tests only read it."""
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "done"
+    with FileLock(f"{root}.lock"):
+        if not root.exists():
+            project = make_project(root.with_name("made"), 200)
+            assert sorted(project.ran(project.run("dvc", "repro"))) == sorted(ALL)
+            project.commit("First results")
+            project.root.rename(root)
+    return Project(root)
 
 
 @pytest.fixture
@@ -106,9 +112,9 @@ def test_nothing_saved_is_a_pickle(done: Project) -> None:
     assert kinds <= {".jsonl", ".json", ".csv", ".md", ".onnx", ".parquet", ".safetensors", ".sha256", ".txt"}
 
 
-def test_a_second_repro_does_nothing(done: Project) -> None:
-    assert done.ran(done.run("dvc", "repro")) == []
-    assert done.run("git", "status", "--porcelain").stdout == ""
+def test_a_second_repro_does_nothing(copy: Project) -> None:
+    assert copy.ran(copy.run("dvc", "repro")) == []
+    assert copy.run("git", "status", "--porcelain").stdout == ""
 
 
 def test_two_clean_runs_and_a_forced_one_give_the_same_hashes(
@@ -158,8 +164,8 @@ def test_a_queue_of_several_k_works(copy: Project) -> None:
         assert copy.json("metrics/clusters.json")["asked_for"] == k
 
 
-def test_plots_show_has_all_six(done: Project, tmp_path: Path) -> None:
-    done.run("dvc", "plots", "show", "-o", str(tmp_path / "plots"))
+def test_plots_show_has_all_six(copy: Project, tmp_path: Path) -> None:
+    copy.run("dvc", "plots", "show", "-o", str(tmp_path / "plots"))
     page = (tmp_path / "plots/index.html").read_text()
     for title in ("long tail", "triplet loss", "F1 of each tag", "Precision and recall", "Clusters", "Test films"):
         assert title in page
