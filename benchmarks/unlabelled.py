@@ -24,7 +24,7 @@ from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling, 
 
 from ablation import Study, row
 from motags.embedder import be_repeatable, device_of, pretrained, uses_bfloat16
-from motags.progress import Progress
+from motags.progress import reported
 from motags.tag_encoder import tokenized, top_layers, transformer_of
 from motags.tag_tuning import logits_of, lower_states, of_like_length, tune
 
@@ -97,17 +97,15 @@ def read_on(encoder: SentenceTransformer, texts: list[str], study: Study) -> Non
     schedule = get_linear_schedule_with_warmup(optimizer, len(batches) // 10, len(batches))
     masked = DataCollatorForLanguageModeling(encoder.tokenizer, mlm_probability=MASKED, seed=study.seed)
     losses = []
-    with Progress("reading on", len(batches), "batches") as progress:
-        for batch in batches:
-            given = masked([{"input_ids": tokens[i]} for i in batch]).to(device)
-            with torch.autocast(device, torch.bfloat16, enabled=uses_bfloat16(study.embedder)):
-                loss = model(**given).loss
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-            progress.update()
+    for batch in reported(batches, "reading on", "batches"):
+        given = masked([{"input_ids": tokens[i]} for i in batch]).to(device)
+        with torch.autocast(device, torch.bfloat16, enabled=uses_bfloat16(study.embedder)):
+            loss = model(**given).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
     tenth = max(len(losses) // 10, 1)
     log.info("loss of masked words: %.2f, at the end %.2f", np.mean(losses[:tenth]), np.mean(losses[-tenth:]))
     transformer.eval()
