@@ -107,7 +107,8 @@ def read_on(encoder: SentenceTransformer, texts: list[str], study: Study) -> Non
         schedule.step()
         losses.append(loss.item())
     tenth = max(len(losses) // 10, 1)
-    log.info("loss of masked words: %.2f, at the end %.2f", np.mean(losses[:tenth]), np.mean(losses[-tenth:]))
+    first, last = (np.nanmean(part) for part in (losses[:tenth], losses[-tenth:]))  # few short texts: none masked
+    log.info("loss of masked words: %.2f, at the end %.2f", first, last)
     transformer.eval()
 
 
