@@ -11,7 +11,7 @@ films, each by models that have not seen it. The test films are not read. F1 is 
 import argparse
 import logging
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +31,12 @@ from motags.stage import PARAMS, read_params
 from motags.stratify import folds_of
 from motags.tag_encoder import TagAttention, mean_state, tag_vectors, top_layers
 from motags.tag_tuning import States, logits_of, lower_states, tune
-from motags.training import cross_fitted
+from motags.training import cross_fitted, share
 from motags.triplets import triplet_loss
 from peers import COMMON_ONLY, ROOT, Bench
 from tuned_methods import PlainHead, asymmetric
 
-MARGIN = 0.2  # of the triplets, as embedder.margin
+HEAD = "| | micro F1 | macro F1 | mean AP | AUC | P@1 | P@3 | ECE |\n| --- " + "| --: " * 7 + "|"
 RIDGE, LEAST = 1000.0, 1e-4  # penalty of what tags say of each other; score that counts as none
 TRIPLETS = 10.0  # weight of the triplet loss beside that of a film's tags, some 8
 
@@ -53,10 +53,10 @@ class WithEmbedding(nn.Module):
         return torch.cat([self.head(states, there), normalize(mean_state(states, there), dim=-1)], dim=1)
 
 
-def with_triplets(answers: Tensor, labels: Tensor, reduction: str) -> Tensor:
+def with_triplets(answers: Tensor, labels: Tensor, reduction: str, margin: float) -> Tensor:
     """Cross-entropy of the tags, and the batch's triplet loss shared out over them, (b, t)."""
     t = labels.shape[1]
-    triplets = triplet_loss(answers[:, t:], labels, MARGIN).loss
+    triplets = triplet_loss(answers[:, t:], labels, margin).loss
     return binary_cross_entropy_with_logits(answers[:, :t], labels, reduction=reduction) + TRIPLETS * triplets / t
 
 
@@ -86,8 +86,7 @@ class Study:
 
     def attention(self, seen: np.ndarray, *, described: bool = True) -> TagAttention:
         """The shipped head, or the one that knows the tags' names only."""
-        frequency = (self.Y[seen].sum(0) + 0.5) / (len(seen) + 1)
-        return TagAttention(self.start(described=described), frequency, self.tagger.encoder.dropout)
+        return TagAttention(self.start(described=described), share(self.Y[seen]), self.tagger.encoder.dropout)
 
     def plain(self, seen: np.ndarray) -> PlainHead:
         """The usual head, which knows nothing of the tags."""
@@ -163,7 +162,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     study = Study(parser.parse_args().catalogue)
     held = study.Y[study.fold == 0]
-    print("| | micro F1 | macro F1 | mean AP | AUC | P@1 | P@3 | ECE |\n| --- " + "| --: " * 7 + "|", flush=True)
+    print(HEAD, flush=True)
     variants: dict[str, Callable[[], np.ndarray]] = {
         "encoder, plain head": lambda: study.logits(0, study.plain),
         "encoder, tag attention from names": lambda: study.logits(
@@ -172,7 +171,9 @@ def main() -> None:
         "encoder, tag attention from names and descriptions (shipped)": lambda: study.logits(0, study.attention),
         "the same, asymmetric loss": lambda: study.logits(0, study.attention, loss=asymmetric),
         "the same, triplets trained at once": lambda: study.logits(
-            0, lambda seen: WithEmbedding(study.attention(seen)), loss=with_triplets
+            0,
+            lambda seen: WithEmbedding(study.attention(seen)),
+            loss=partial(with_triplets, margin=study.embedder.margin),
         ),
         "the same, all layers trained": lambda: study.logits(0, study.attention, layers=len(layers_of(study.encoder))),
     }

@@ -22,10 +22,10 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling, get_linear_schedule_with_warmup
 
-from ablation import Study, row
+from ablation import HEAD, Study, row
 from motags.embedder import be_repeatable, device_of, pretrained, uses_bfloat16
 from motags.progress import reported
-from motags.tag_encoder import tokenized, top_layers, transformer_of
+from motags.tag_encoder import TagEncoder, tokenized, top_layers, transformer_of
 from motags.tag_tuning import logits_of, lower_states, of_like_length, tune
 
 LEAST_WORDS = 40  # of a lead
@@ -54,28 +54,27 @@ def where_sure(logits: Tensor, labels: Tensor, reduction: str) -> Tensor:
 
 
 class Student:
-    """The first fold of a study, its encoder tuned on the others and on what else there is."""
+    """The first fold of a study, an encoder tuned on the others and on leads with pseudo-tags."""
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, study: Study, encoder: SentenceTransformer, leads: list[str]) -> None:
         self.study = study
         self.seen, self.held = np.flatnonzero(study.fold != 0), np.flatnonzero(study.fold == 0)
+        self.pool = np.arange(len(study.texts), len(study.texts) + len(leads))
+        layers = study.tagger.encoder.trained_layers
+        self.top = top_layers(encoder, layers)
+        self.states = lower_states(encoder, study.texts + leads, study.embedder, layers)
 
-    def logits(self, encoder: SentenceTransformer, leads: list[str], pseudo: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Logits of the held films (m, t), and of the first leads of the pool (PSEUDO_TAGGED, t).
+    def tuned(self, pseudo: np.ndarray | None = None) -> TagEncoder:
+        """The encoder after the films of the other folds, and after the leads if they have labels (p, t) float."""
+        study, rows, Y = self.study, self.seen, self.study.Y[self.seen].astype(np.float32)
+        if pseudo is not None:
+            rows, Y = np.concatenate([rows, self.pool]), np.concatenate([Y, pseudo])
+        head, params = study.attention(self.seen), study.tagger.encoder
+        return tune(self.top, head, self.states.part(rows), Y, params, study.embedder, study.seed, where_sure)
 
-        Args:
-            leads: PSEUDO_TAGGED at least; pseudo: (p, t) float, labels of the first p of them to learn from.
-        """
-        study, params = self.study, self.study.tagger.encoder
-        texts = study.texts + leads[:PSEUDO_TAGGED]
-        states = lower_states(encoder, texts, study.embedder, params.trained_layers)
-        pool = np.arange(len(study.texts), len(texts))
-        rows = np.concatenate([self.seen, pool[: len(pseudo)]])
-        Y = np.concatenate([study.Y[self.seen].astype(np.float32), pseudo])
-        top = top_layers(encoder, params.trained_layers)
-        head = study.attention(self.seen)
-        model = tune(top, head, states.part(rows), Y, params, study.embedder, study.seed, where_sure)
-        return tuple(logits_of(model, states.part(own), study.embedder) for own in (self.held, pool))
+    def logits(self, model: TagEncoder, rows: np.ndarray) -> np.ndarray:
+        """Its logits (m, t) of films or leads."""
+        return logits_of(model, self.states.part(rows), self.study.embedder)
 
 
 def read_on(encoder: SentenceTransformer, texts: list[str], study: Study) -> None:
@@ -122,21 +121,23 @@ def main() -> None:
     log.setLevel(logging.INFO)
     study = Study(arguments.catalogue)
     leads = leads_of(arguments.pool, {title.lower() for title in study.bench.corpus.titles}, study.seed)
-    student, held = Student(study), study.Y[study.fold == 0]
-    none = np.empty((0, len(study.tags)), dtype=np.float32)
-    print("| | micro F1 | macro F1 | mean AP | AUC | P@1 | P@3 | ECE |\n| --- " + "| --: " * 7 + "|", flush=True)
-    logits, said = student.logits(study.encoder, leads, none)
-    print(row("the training films alone", held, logits), flush=True)
-    scores = expit(said)
-    logits, _ = student.logits(study.encoder, leads, scores)
-    print(row(f"and {PSEUDO_TAGGED:,} leads with their scores as tags", held, logits), flush=True)
+    held = study.Y[study.fold == 0]
+    print(HEAD, flush=True)
+
+    def tell(name: str, student: Student, model: TagEncoder) -> None:
+        print(row(name, held, student.logits(model, student.held)), flush=True)
+
+    student = Student(study, study.encoder, leads[:PSEUDO_TAGGED])
+    teacher = student.tuned()
+    tell("the training films alone", student, teacher)
+    scores = expit(student.logits(teacher, student.pool))
+    tell(f"and {PSEUDO_TAGGED:,} leads with their scores as tags", student, student.tuned(scores))
     sure = np.where(scores <= SURE[0], 0.0, np.where(scores >= SURE[1], 1.0, np.nan)).astype(np.float32)
-    logits, _ = student.logits(study.encoder, leads, sure)
-    print(row(f"and {PSEUDO_TAGGED:,} leads with the tags that the scores are sure of", held, logits), flush=True)
+    tell(f"and {PSEUDO_TAGGED:,} leads with the tags that the scores are sure of", student, student.tuned(sure))
     reader = pretrained(study.embedder)
     read_on(reader, leads[:READ] + [study.texts[i] for i in student.seen], study)
-    logits, _ = student.logits(reader, leads, none)
-    print(row(f"an encoder that has read {READ:,} leads and the training films", held, logits), flush=True)
+    reading = Student(study, reader, [])
+    tell(f"an encoder that has read {READ:,} leads and the training films", reading, reading.tuned())
 
 
 if __name__ == "__main__":
