@@ -26,12 +26,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 from motags import ranker
 from motags.embedder import encode, layers_of, pretrained
 from motags.metrics import best_thresholds, calibration_error, f1_per_tag, macro_auc, micro_f1
+from motags.ranker import share
 from motags.regressions import fit_mentions, fit_words
 from motags.stage import PARAMS, read_params
 from motags.stratify import folds_of
 from motags.tag_encoder import TagAttention, mean_state, tag_vectors, top_layers
 from motags.tag_tuning import States, logits_of, lower_states, tune
-from motags.training import cross_fitted, share
+from motags.training import cross_fitted
 from motags.triplets import triplet_loss
 from peers import COMMON_ONLY, ROOT, Bench
 from tuned_methods import PlainHead, asymmetric

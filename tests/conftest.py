@@ -15,6 +15,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # the networks of the tests are tiny: a sec
 
 import pytest
 import torch
+from filelock import FileLock
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
@@ -30,10 +31,37 @@ def sample_films(n: int) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines[:n]]
 
 
+MakeOnce = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BERT of 4 layers and 32 dimensions with random weights and a real tokenizer, as a folder."""
-    folder = tmp_path_factory.mktemp("tiny") / "encoder"
+def once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> MakeOnce:
+    """Make a folder of some name, or take the one that another worker has made; tests only read it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder = shared / name
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                make(unfinished := shared / f"{name}-unfinished")
+                unfinished.rename(folder)
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(once: MakeOnce) -> Path:
+    """A BERT of 4 layers and 32 dimensions with random weights and a real tokenizer, as a folder.
+
+    One for all workers: what the tokenizer learns differs between processes.
+    """
+    return once("encoder", make_tiny_encoder)
+
+
+def make_tiny_encoder(folder: Path) -> None:
+    """Write the encoder of `tiny_encoder`."""
     folder.mkdir()
     words = BertWordPieceTokenizer()
     words.train_from_iterator([str(film["synopsis"]) for film in sample_films(480)], vocab_size=800)
@@ -49,7 +77,6 @@ def tiny_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=128,
     )
     BertModel(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -73,6 +73,19 @@ def test_what_is_saved_loads_with_plain_sentence_transformers(tiny_encoder: Path
     assert suffixes <= {".json", ".safetensors", ".txt", ""}  # no pickle
 
 
+def test_what_is_saved_does_not_depend_on_the_hub_being_in_reach(
+    tiny_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seals = set()
+    for offline in (False, True):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+        first, second = (tmp_path / f"{name}-{offline}" for name in ("first", "second"))
+        save(pretrained(params(tiny_encoder)), first)
+        save(load(first), second)
+        seals |= {(folder / "SHA256SUMS").read_text() for folder in (first, second)}
+    assert len(seals) == 1
+
+
 def test_a_flipped_byte_in_the_weights_is_refused(tiny_encoder: Path, tmp_path: Path) -> None:
     save(pretrained(params(tiny_encoder)), tmp_path / "encoder")
     weights = tmp_path / "encoder/model.safetensors"

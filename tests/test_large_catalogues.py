@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
-from motags import regressions, stratify, tag_tuning, training
+from motags import ranker, regressions, stratify, tag_tuning, training
 from motags.embedder import pretrained
 from motags.errors import MotagsError
 from motags.metrics import macro_auc
@@ -126,7 +126,7 @@ def test_a_ranker_of_a_sample_knows_how_frequent_tags_are_among_all() -> None:
     evidence, labels, _ = sample(200, np.array([0.5, 0.3, 0.3]))
     plain, told, same = (
         fit(evidence, labels, ranker_params(steps=20), 0, frequency)
-        for frequency in (None, np.array([0.5, 0.3, 0.001]), training.share(labels))
+        for frequency in (None, np.array([0.5, 0.3, 0.001]), ranker.share(labels))
     )
     assert told.prior.argmin() == 2
     np.testing.assert_array_equal(predict_proba(plain, evidence), predict_proba(same, evidence))

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 from ruamel.yaml import YAML
 from sentence_transformers import SentenceTransformer
 
-from conftest import Make, Project, sample_films
+from conftest import Make, MakeOnce, Project, sample_films
 from motags.artifacts import checked, read_arrays, seal
 from motags.corpus import Corpus
 from motags.evaluation import COMPARED
@@ -32,17 +31,15 @@ SCORES += ["psp_at_5", "macro_f1_head", "macro_f1_torso", "macro_f1_tail", "macr
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory, make_project: Make, worker_id: str) -> Project:
+def done(once: MakeOnce, make_project: Make) -> Project:
     """A project of 200 films after a first `dvc repro` and a commit, one for all workers. Tests only read it."""
-    base = tmp_path_factory.getbasetemp()
-    root = (base if worker_id == "master" else base.parent) / "done"
-    with FileLock(f"{root}.lock"):
-        if not root.exists():
-            project = make_project(root.with_name("made"), 200)
-            assert sorted(project.ran(project.run("dvc", "repro"))) == sorted(ALL)
-            project.commit("First results")
-            project.root.rename(root)
-    return Project(root)
+
+    def make(root: Path) -> None:
+        project = make_project(root, 200)
+        assert sorted(project.ran(project.run("dvc", "repro"))) == sorted(ALL)
+        project.commit("First results")
+
+    return Project(once("done", make))
 
 
 @pytest.fixture

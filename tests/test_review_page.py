@@ -316,6 +316,16 @@ def check(page: Page, what: str) -> None:
     assert wide <= 0, f"{what} is wider than the window"
 
 
+def test_enter_waits_for_the_tags_that_are_still_on_their_way(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Flo") as page:
+        page.goto(f"{review.address}/film?id=none")
+        page.route("**/tags", lambda route: page.wait_for_timeout(300) or route.continue_())
+        page.keyboard.press("+")
+        page.keyboard.type("typed in haste")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("status")).to_contain_text("typed in haste added")
+
+
 @pytest.mark.parametrize("width", [320, 390, 768, 1024])
 def test_long_words_and_many_tags_fit_every_width(browser: Browser, review: Review, width: int) -> None:
     with visiting(browser, review, "W" * 40, viewport=ViewportSize(width=width, height=700)) as page:

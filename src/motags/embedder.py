@@ -74,7 +74,9 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
     width = encoder.get_embedding_dimension()
     pooling = WeightedLayerPooling(width, num_hidden_layers=layers, layer_start=layers + 1 - POOLED_LAYERS)
     pooling.requires_grad_(False)
-    return SentenceTransformer(modules=[encoder, pooling, Pooling(width, "mean"), Normalize()], device="cpu")
+    return _same_anywhere(
+        SentenceTransformer(modules=[encoder, pooling, Pooling(width, "mean"), Normalize()], device="cpu")
+    )
 
 
 def _source(params: EmbedderParams) -> tuple[str, str | None]:
@@ -125,7 +127,14 @@ def save(encoder: SentenceTransformer, folder: Path) -> None:
 def load(folder: Path) -> SentenceTransformer:
     """Read what `save` wrote. Raises MotagsError where it is missing or damaged."""
     _quiet_in_a_log()
-    return SentenceTransformer(str(checked(folder)), device="cpu", model_kwargs={"use_safetensors": True})
+    encoder = SentenceTransformer(str(checked(folder)), device="cpu", model_kwargs={"use_safetensors": True})
+    return _same_anywhere(encoder)
+
+
+def _same_anywhere(encoder: SentenceTransformer) -> SentenceTransformer:
+    """Have its tokenizer forget whether the hub was in reach: that would be saved, and change the folder's bytes."""
+    encoder.tokenizer.init_kwargs.pop("local_files_only", None)
+    return encoder
 
 
 def device_of(params: EmbedderParams) -> str:

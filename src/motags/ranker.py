@@ -87,8 +87,7 @@ def fit(
     torch.manual_seed(seed)
     n, witnesses, t = evidence.shape
     ranker = Ranker(witnesses, t, params.width, params.dropout)
-    share = (Y.sum(0) + 0.5) / (n + 1) if frequency is None else frequency
-    _standardise(ranker, torch.as_tensor(evidence), share)
+    _standardise(ranker, torch.as_tensor(evidence), share(Y) if frequency is None else frequency)
     network: dict[str, Any] = {"params": list(ranker.network.parameters())}
     weights = [network, {"params": [ranker.bias], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(weights, lr=params.learning_rate)
@@ -105,6 +104,11 @@ def fit(
         loss.backward()
         optimizer.step()
     return ranker.eval()
+
+
+def share(Y: np.ndarray) -> np.ndarray:
+    """The share of n films with tags Y (n, t) that bear each, (t,), inside (0, 1)."""
+    return (Y.sum(0) + 0.5) / (len(Y) + 1)
 
 
 def _standardise(ranker: Ranker, evidence: Tensor, frequency: np.ndarray) -> None:

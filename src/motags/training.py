@@ -12,7 +12,7 @@ from motags import ranker
 from motags.clusterer import Clusterer
 from motags.embedder import EmbedderParams, device_of, pretrained
 from motags.errors import MotagsError
-from motags.ranker import RankerParams
+from motags.ranker import RankerParams, share
 from motags.regressions import WordsParams, fit_mentions, fit_words
 from motags.stage import completed
 from motags.stratify import folds_of
@@ -146,11 +146,6 @@ def train(
     tagger.centroids_ = Clusterer(params.clusters, random_state=seed).fit(embeddings).centroids_
     own = [[column[row] for row in asked] for column in (ids, titles)]
     tagger.films_ = KnownFilms(own[0], own[1], embeddings, Y[asked], out_of_fold)
-
-
-def share(Y: np.ndarray) -> np.ndarray:
-    """The share of films that bear each tag, (t,), inside (0, 1)."""
-    return (Y.sum(0) + 0.5) / (len(Y) + 1)
 
 
 def cross_fitted(

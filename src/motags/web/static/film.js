@@ -161,6 +161,7 @@ const MOST = 12;
 let known; // a promise of all tags
 let active = -1;
 let offers = 0; // an answer that comes after a later letter, or after the choice, is not shown
+let offered; // a promise that the options are those of what is typed
 
 function allTags() {
   known ??= answer("/tags").then((tags) => tags.map((tag) => ({ ...tag, folded: tag.name.toLocaleLowerCase() })));
@@ -200,8 +201,11 @@ function closeOptions() {
   mark(-1);
 }
 
-async function offer() {
-  const own = ++offers;
+function offer() {
+  offered = showOptions(++offers);
+}
+
+async function showOptions(own) {
   try {
     const tags = await allTags();
     if (own !== offers) return;
@@ -236,9 +240,9 @@ add.addEventListener("keydown", (event) => {
     event.preventDefault();
     if (options.hidden) offer();
     else mark((active + (event.key === "ArrowDown" ? 1 : count - (active < 0 ? 0 : 1))) % count);
-  } else if (event.key === "Enter" && active >= 0) {
+  } else if (event.key === "Enter") {
     event.preventDefault();
-    choose(options.children[active].dataset.tag);
+    offered?.then(() => active >= 0 && choose(options.children[active].dataset.tag)); // fast typists are ahead of it
   } else if (event.key === "Escape") {
     if (options.hidden) leaveAdding();
     closeOptions();
