@@ -19,16 +19,29 @@ from motags.stage import THREADS, read_params, sections
 STAGES: dict[str, dict[str, Any]] = YAML(typ="safe").load(ROOT / "dvc.yaml")["stages"]
 PARAMS: dict[str, Any] = YAML(typ="safe").load(ROOT / "params.yaml")
 LOOK = """
-import json, sys, runpy
+import ast, importlib, json, runpy, sys
+
+def own():
+    return {n: m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "motags"}
+
+def late(file):
+    functions = [n for n in ast.walk(ast.parse(open(file).read())) if isinstance(n, ast.FunctionDef)]
+    inside = [n for function in functions for n in ast.walk(function) if isinstance(n, ast.ImportFrom)]
+    return [n.module for n in inside if n.module.startswith("motags.")]
+
 runpy.run_path(sys.argv[1], run_name="looked_at")
-own = [m.__file__ for n, m in sys.modules.items() if n.split(".")[0] == "motags"]
-print(json.dumps({"own": own, "numerical": bool({"sklearn", "torch"} & set(sys.modules))}))
+seen = {"motags"}  # its own late import is that of `from motags import Tagger`, which no stage uses
+while new := own().keys() - seen:
+    seen |= new
+    for module in [late_one for one in new for late_one in late(own()[one])]:
+        importlib.import_module(module)
+print(json.dumps({"own": list(own().values()), "numerical": bool({"sklearn", "torch"} & set(sys.modules))}))
 """
 
 
 @cache
 def imports(name: str) -> dict[str, Any]:
-    """What a stage imports: our own modules, and whether it takes the numerical libraries."""
+    """What a stage imports, at once or in a function: our own modules, and whether it takes the numerical libraries."""
     command = [sys.executable, "-c", LOOK, f"stages/{name}.py"]
     said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return dict(json.loads(said.splitlines()[-1]))
