@@ -115,7 +115,7 @@ def results(metrics: Path, markdown: bool) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(
-        title="Test films; F1 at threshold 0.5, and at thresholds tuned on training films", box=SIMPLE_HEAD, padding=0
+        title="Test films; F1 at threshold 0.5, and at thresholds tuned on validation films", box=SIMPLE_HEAD, padding=0
     )
     table.add_column("method", no_wrap=True)
     for name in COLUMNS.values():
