@@ -7,14 +7,14 @@ from motags.baselines import constant, one_network, tfidf
 from motags.corpus import Corpus
 from motags.local_models import LocalModelsParams
 from motags.regressions import WordsParams
-from motags.stage import run
+from motags.stage import Seed, run
 from motags.stratify import parts_of
 from motags.tables import read_parquet
 
 
 def baselines(
     films: Path, split: Path, embeddings: Path, scores_out: Path,
-    *, baselines: WordsParams, local_models: LocalModelsParams, seed: int,
+    *, baselines: WordsParams, local_models: LocalModelsParams, seed: Seed,
 ) -> None:  # fmt: skip
     corpus = Corpus.from_frame(read_parquet(films))
     rows = parts_of(corpus, read_parquet(split))["train"]

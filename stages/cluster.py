@@ -5,13 +5,13 @@ from pathlib import Path
 from motags.artifacts import read_arrays
 from motags.clusterer import Clusterer, ClustererParams
 from motags.corpus import Corpus
-from motags.stage import run
+from motags.stage import Seed, run
 from motags.stratify import parts_of
 from motags.tables import read_parquet
 
 
 def cluster(
-    films: Path, split: Path, embeddings: Path, clusterer_out: Path, *, clusterer: ClustererParams, seed: int
+    films: Path, split: Path, embeddings: Path, clusterer_out: Path, *, clusterer: ClustererParams, seed: Seed
 ) -> None:
     corpus = Corpus.from_frame(read_parquet(films))
     train = parts_of(corpus, read_parquet(split))["train"]

@@ -8,14 +8,14 @@ from motags.corpus import Corpus
 from motags.evaluation import evaluate as score
 from motags.evaluation import film_map
 from motags.metrics import EvaluateParams
-from motags.stage import run
+from motags.stage import Seed, run
 from motags.stratify import parts_of
 from motags.tables import read_parquet, write_csv
 
 
 def evaluate(
     films: Path, split: Path, embeddings: Path, clusterer: Path, baselines: Path, local: Path, motags: Path,
-    metrics_out: Path, tags_out: Path, curves_out: Path, map_out: Path, *, evaluate: EvaluateParams, seed: int,
+    metrics_out: Path, tags_out: Path, curves_out: Path, map_out: Path, *, evaluate: EvaluateParams, seed: Seed,
 ) -> None:  # fmt: skip
     corpus = Corpus.from_frame(read_parquet(films))
     parts = parts_of(corpus, read_parquet(split))

@@ -7,14 +7,14 @@ from motags.corpus import Corpus
 from motags.embedder import EmbedderParams, load, save
 from motags.finetuning import finetune as fit
 from motags.finetuning import forget, loss_curve, summary
-from motags.stage import run
+from motags.stage import Seed, run
 from motags.stratify import parts_of
 from motags.tables import read_parquet, write_csv
 
 
 def finetune(
     films: Path, split: Path, pretrained: Path, encoder_out: Path, metrics_out: Path, curve_out: Path,
-    checkpoint: Path, *, embedder: EmbedderParams, seed: int,
+    checkpoint: Path, *, embedder: EmbedderParams, seed: Seed,
 ) -> None:  # fmt: skip
     corpus = Corpus.from_frame(read_parquet(films))
     train = corpus.part(parts_of(corpus, read_parquet(split))["train"])

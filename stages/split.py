@@ -4,13 +4,13 @@ from pathlib import Path
 
 from motags.artifacts import write_json
 from motags.corpus import Corpus
-from motags.stage import run
+from motags.stage import Seed, run
 from motags.stratify import SplitParams, deviation, part_frame
 from motags.stratify import split as draw
 from motags.tables import read_parquet, write_parquet
 
 
-def split(films: Path, split_out: Path, metrics_out: Path, *, split: SplitParams, seed: int) -> None:
+def split(films: Path, split_out: Path, metrics_out: Path, *, split: SplitParams, seed: Seed) -> None:
     corpus = Corpus.from_frame(read_parquet(films))
     part = draw(corpus, split, seed)
     write_parquet(split_out, part_frame(corpus, part))

@@ -7,7 +7,7 @@ import numpy as np
 from motags.artifacts import write_arrays
 from motags.corpus import Corpus, kinds_of
 from motags.embedder import EmbedderParams, load
-from motags.stage import run
+from motags.stage import Seed, run
 from motags.stratify import parts_of
 from motags.tables import read_parquet
 from motags.tagger import Tagger
@@ -17,7 +17,7 @@ from motags.vocabulary import read_descriptions
 
 def tagger(
     films: Path, split: Path, descriptions: Path, pretrained: Path, tagger_out: Path, scores_out: Path,
-    *, tagger: TaggerParams, embedder: EmbedderParams, seed: int,
+    *, tagger: TaggerParams, embedder: EmbedderParams, seed: Seed,
 ) -> None:  # fmt: skip
     frame = read_parquet(films)
     corpus = Corpus.from_frame(frame)

@@ -6,14 +6,14 @@ from motags.artifacts import read_arrays, write_arrays, write_json
 from motags.clusterer import Clusterer, cluster_summary, cluster_table
 from motags.corpus import Corpus
 from motags.local_models import LocalModels, LocalModelsParams
-from motags.stage import run
+from motags.stage import Seed, run
 from motags.stratify import parts_of
 from motags.tables import read_parquet, write_csv
 
 
 def train(
     films: Path, split: Path, embeddings: Path, clusterer: Path, models_out: Path, scores_out: Path,
-    metrics_out: Path, table_out: Path, *, local_models: LocalModelsParams, seed: int,
+    metrics_out: Path, table_out: Path, *, local_models: LocalModelsParams, seed: Seed,
 ) -> None:  # fmt: skip
     corpus = Corpus.from_frame(read_parquet(films))
     parts = parts_of(corpus, read_parquet(split))

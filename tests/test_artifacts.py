@@ -250,6 +250,22 @@ def test_new_content_replaces_all_of_a_folder(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
 
 
+def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
+    foreign, sealed = tmp_path / "foreign", tmp_path / "sealed"
+    foreign.mkdir()
+    (foreign / "letter.txt").write_text("Dear Ana")
+    write_folder(sealed)
+    before = tree(tmp_path)
+    with pytest.raises(MotagsError, match="foreign is a folder, and not ours to replace"):
+        write_folder(foreign)
+    for path in (foreign, sealed):
+        with pytest.raises(MotagsError, match="is a folder, and not ours to replace"):
+            write_json(path, {})
+    with pytest.raises(MotagsError, match="null is no file, and not ours to replace"):
+        write_json(Path("/dev/null"), {})
+    assert tree(tmp_path) == before
+
+
 def test_a_folder_that_grew_is_sealed_anew(tmp_path: Path) -> None:
     folder = tmp_path / "raw"
     write_folder(folder)

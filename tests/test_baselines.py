@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from motags.baselines import constant, one_network, tfidf
+from motags.errors import MotagsError
 from motags.local_models import LocalModelsParams
 from motags.metrics import decide, micro_f1
 from motags.regressions import WordsParams
@@ -68,6 +69,12 @@ def test_tfidf_learns_the_word_that_gives_a_tag_away() -> None:
     scores = tfidf(texts, Y, ["the spaceship", "A Cowboy and the town"], PARAMS, seed=0)
     assert scores.dtype == np.float32
     assert decide(scores, 0.5)[:, :4].tolist() == [[True, False, False, False], [False, True, False, False]]
+
+
+def test_tfidf_says_where_no_word_is_frequent_enough() -> None:
+    texts, _, Y = films(50)
+    with pytest.raises(MotagsError, match=r"no word stands in 51 of 50 training films: .*lower baselines\.min_df"):
+        tfidf(texts, Y, texts, PARAMS.model_copy(update={"min_df": 51}), 0)
 
 
 def test_tfidf_scores_a_text_of_unknown_words_and_an_empty_one_alike() -> None:

@@ -144,6 +144,11 @@ def test_an_encoder_of_three_layers_is_refused(tiny_encoder: Path, tmp_path: Pat
         pretrained(params(folder))
 
 
+def test_more_tokens_than_the_encoder_has_places_are_refused(tiny_encoder: Path) -> None:
+    with pytest.raises(MotagsError, match=r"embedder\.max_tokens = 129: .* reads 128 at most"):
+        pretrained(params(tiny_encoder, max_tokens=129))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
 def test_a_device_that_is_not_there_is_refused(tiny_encoder: Path) -> None:
     with pytest.raises(MotagsError, match=r"embedder\.device = 'cuda' is not on this machine"):

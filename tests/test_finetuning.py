@@ -16,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 
 from conftest import sample_films
 from motags.artifacts import checked
-from motags.embedder import encode, layers_of, pretrained
+from motags.embedder import encode, layers_of, load, pretrained, save
 from motags.errors import MotagsError
 from motags.finetuning import finetune, forget, loss_curve, summary
 from test_embedder import params
@@ -75,6 +75,25 @@ def test_frozen_layers_and_the_pooling_stay_as_they_are(tiny_encoder: Path, tmp_
     assert all(".layer.2." in name or ".layer.3." in name for name in changed)
     with pytest.raises(MotagsError, match=r"embedder\.frozen_layers = 4 leaves nothing to train of 4 layers"):
         finetune(encoder, TEXTS, Y, params(tiny_encoder, frozen_layers=4), 0, tmp_path / "checkpoint")
+
+
+def test_the_pooling_of_a_saved_encoder_is_not_trained_either(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = params(tiny_encoder, epochs=1, frozen_layers=0)
+    save(pretrained(settings), tmp_path / "encoder")
+    encoder = load(tmp_path / "encoder")
+    pooling = {name: tensor.clone() for name, tensor in encoder[1].state_dict().items()}
+    assert pooling
+    finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+    assert same(pooling, encoder[1].state_dict())
+
+
+def test_a_damaged_checkpoint_is_not_in_the_way(tiny_encoder: Path, tmp_path: Path) -> None:
+    settings = params(tiny_encoder, epochs=1)
+    straight, again = pretrained(settings), pretrained(settings)
+    finetune(straight, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+    (tmp_path / "checkpoint/progress.json").unlink()
+    finetune(again, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+    assert same(weights(straight), weights(again))
 
 
 def test_no_epochs_leave_the_encoder_as_it_is(tiny_encoder: Path, tmp_path: Path) -> None:

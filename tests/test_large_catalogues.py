@@ -95,7 +95,7 @@ def test_states_for_which_there_is_no_room_are_refused() -> None:
 def test_the_tags_drawn_for_a_step_stand_for_all(seed: int, b: int, t: int) -> None:
     rng = np.random.default_rng(seed)
     labels = rng.random((b, t)) < 0.1
-    tags, weight = tag_tuning._drawn_tags(labels, rng)
+    tags, weight = tag_tuning._drawn_tags(labels, rng, "cpu")
     assert len(set(tags.tolist())) == len(tags)
     assert set(np.flatnonzero(labels.any(0))) <= set(tags.tolist())
     assert weight.sum().item() == pytest.approx(t)
@@ -106,7 +106,7 @@ def test_the_loss_of_drawn_tags_is_on_average_that_of_all(monkeypatch: pytest.Mo
     rng = np.random.default_rng(0)
     labels, losses = rng.random((4, 40)) < 0.02, torch.as_tensor(rng.random((4, 40)))
     labels[0, 3] = True
-    drawn = [tag_tuning._drawn_tags(labels, rng) for _ in range(3000)]
+    drawn = [tag_tuning._drawn_tags(labels, rng, "cpu") for _ in range(3000)]
     assert {len(tags) for tags, _ in drawn} == {6}
     mean = np.mean([(losses[:, tags] * weight).sum().item() for tags, weight in drawn])
     assert mean == pytest.approx(losses.sum().item(), rel=0.02)

@@ -84,6 +84,14 @@ def test_audit_writes_suspects_or_shows_them(tmp_path: Path, tagger: Tagger, tag
     assert len(found) == 7
 
 
+@pytest.mark.parametrize("words", [["suggest"], ["explain", "--film", "a"]])
+def test_rows_that_can_not_be_used_are_told(tmp_path: Path, tagger_folder: Path, words: list[str]) -> None:
+    nameless = put(tmp_path / "films.csv", b"title,text\nOne,A text.\nTwo,Another.\n")
+    done = motags(words[0], str(nameless), *words[1:], "--model", str(tagger_folder))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "none of the 2 rows of" in done.stderr.splitlines()[-1]
+
+
 def test_suggest_says_where_nothing_is_left(tmp_path: Path, tagger: Tagger, tagger_folder: Path) -> None:
     known = put(tmp_path / "known.jsonl", as_jsonl([FILMS[0] | {"id": tagger.films_.ids[0]}]))
     done = motags("suggest", str(known), "--model", str(tagger_folder))

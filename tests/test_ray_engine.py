@@ -92,7 +92,7 @@ from motags.errors import MotagsError
 from motags.ray_engine import Model, on_cluster
 from motags.tagging import Choice, Job
 try:
-    with on_cluster(Model(Path({str(tagger_folder)!r}), "int8", 0, "another"), Choice()) as engine:
+    with on_cluster(Model(Path({str(tagger_folder)!r}), "int8", 0, "another"), Choice()) as (engine, _):
         list(engine(Job(Path({str(films)!r})).chunks()))
 except MotagsError as error:
     print(error)

@@ -382,6 +382,9 @@ def test_a_page_with_another_model_on_the_same_file_is_refused_while_the_first_i
             f"{versions[1]}: stop that page first, or name another file with --decisions"
         )
         assert Client(first.address).get("/").status_code == 200
+        (films := tmp_path / "others.jsonl").write_text(json.dumps({"id": 1, "title": "One", "synopsis": "A text."}))
+        _, errors = Review(films, tagger_folder, tmp_path / "r.sqlite").run().communicate(timeout=60)
+        assert "is open on a page with the catalogue" in errors.splitlines()[-1]
     with later:  # the first was killed
         assert Client(later.address).get("/").status_code == 200
 

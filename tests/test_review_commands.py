@@ -76,6 +76,8 @@ def test_mistakes_are_one_line(decisions: Path, tmp_path: Path, tagger_folder: P
         (["review-export", output, "--decisions", none], 1, "is missing: `motags review` makes it"),
         (["review-export", output, "--decisions", str(decisions), "--scores"], 2, "--scores goes with --form table"),
         (["review-import", none, "--decisions", str(decisions)], 1, none),
+        (["review-export", output, "--decisions", str(tasks)], 1, str(tasks)),
+        (["review-export", str(decisions), "--decisions", str(decisions)], 1, "is the file of decisions itself"),
         (["review-import", str(tasks), "--decisions", str(decisions)], 1, "none of the 2 tasks can be used"),
         (["review", none, "--model", str(tagger_folder), "--decisions", output, "--port", "0"], 1, none),
     ):

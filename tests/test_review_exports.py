@@ -155,6 +155,32 @@ def test_what_was_decided_in_label_studio_comes_back_once(review: Path, tmp_path
     assert set(tags_of(tmp_path / "films.jsonl")["a"]) == {"Drama", "brand new"}
 
 
+def test_tags_that_no_annotator_saw_stay_as_they_are(review: Path, tmp_path: Path) -> None:
+    task = annotated(exported(tmp_path, review)[0], ["war"])
+    (tmp_path / "back.json").write_text(json.dumps([task]))
+    assert read_label_studio(review, tmp_path / "back.json").kept == 1
+    write_catalogue(review, tmp_path / "films.jsonl")
+    assert set(tags_of(tmp_path / "films.jsonl")["a"]) == {"Drama", "war"}
+
+
+def test_a_tag_of_any_name_that_the_catalogue_has_can_be_chosen(tmp_path: Path) -> None:
+    path, long = tmp_path / "review.sqlite", "x" * 150
+    make(path).take([(film("a", [long]), "text of a")], [("war", "genre", 0.5)])
+    task = annotated(exported(tmp_path, path)[0], [long])
+    (tmp_path / "back.json").write_text(json.dumps([task]))
+    assert read_label_studio(path, tmp_path / "back.json").set_aside == []
+
+
+def test_the_file_of_decisions_is_never_overwritten(review: Path, tmp_path: Path) -> None:
+    before = review.read_bytes()
+    for write in (write_catalogue, write_table, write_label_studio):
+        with pytest.raises(MotagsError, match="is the file of decisions itself"):
+            write(review, review)
+    with pytest.raises(MotagsError, match=r"tasks\.xml is where the labelling set-up goes"):
+        write_label_studio(review, tmp_path / "tasks.xml")
+    assert review.read_bytes() == before
+
+
 def test_an_annotation_that_was_changed_counts_as_it_is_now(review: Path, tmp_path: Path) -> None:
     task = exported(tmp_path, review)[1]
     for chosen in (["war"], ["heist"]):
@@ -206,3 +232,13 @@ def test_a_catalogue_is_read_as_motags_tag_reads_it(tmp_path: Path) -> None:
     assert tags_of(tmp_path / "films.jsonl") == {"1": {"Drama": None, "Noir": None}, "2": {"Drama": None}}
     (_, two), _ = read_catalogue(tmp_path / "films.jsonl", 0.0)
     assert two.plot == "Only a text."
+
+
+def test_of_films_with_one_id_title_and_text_are_those_of_the_first(tmp_path: Path) -> None:
+    (tmp_path / "films.csv").write_text("id,title,text\n1,Alien,In space.\n1,Heat,In Los Angeles.\n")
+    store = Store(Database(tmp_path / "review.sqlite"))
+    model = SimpleNamespace(tags_=["Drama"], kinds_=["genre"], thresholds_=np.array([0.5]))
+    take(store, tmp_path / "films.csv", cast("Model", model))
+    one = store.film("1")
+    assert one
+    assert (one["title"], one["text"]) == ("Alien", "In space.")

@@ -12,7 +12,7 @@ from conftest import ROOT, Make, Project
 from motags.clusterer import ClustererParams
 from motags.errors import MotagsError
 from motags.sources.params import CrawlParams
-from motags.stage import THREADS, read_params
+from motags.stage import THREADS, Seed, read_params
 
 GOOD = "seed: 1\nthreads: 0\nclusterer:\n  k: 20\n  min_films: 2\n  n_init: 10\n"
 CRAWL = ("data/raw", "data/catalogue", "metrics/crawl.json")
@@ -30,7 +30,7 @@ run(count)
 def read(tmp_path: Path, text: str) -> dict[str, Any]:
     file = tmp_path / "params.yaml"
     file.write_text(text)
-    return read_params(file, {"seed": int, "clusterer": ClustererParams} | THREADS)
+    return read_params(file, {"seed": Seed, "clusterer": ClustererParams} | THREADS)
 
 
 def test_good_parameters_are_typed(tmp_path: Path) -> None:
@@ -68,6 +68,8 @@ def test_a_mistake_in_a_nested_section_is_named_with_its_path(tmp_path: Path, ol
 
 
 def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(MotagsError, match=r"seed = -1"):
+        read(tmp_path, GOOD.replace("seed: 1", "seed: -1"))
     with pytest.raises(MotagsError, match=r"seed = 'x'.*clusterer\.k = 0.*threads = -1"):
         read(tmp_path, GOOD.replace("seed: 1", "seed: x").replace("k: 20", "k: 0").replace("threads: 0", "threads: -1"))
 

@@ -279,6 +279,26 @@ def test_the_encoder_that_is_given_stays_as_it_is(tiny_encoder: Path) -> None:
     assert same(before, own.state_dict())
 
 
+def test_a_tagger_that_was_loaded_is_not_saved_but_copied(saved: Path, tmp_path: Path) -> None:
+    with pytest.raises(MotagsError, match="copy the folder that this one is from"):
+        Tagger.load(saved).save(tmp_path / "again")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"tags": ["a", "b", "c"]}, "2 columns of tags have 3 names"),
+        ({"ids": ["1"]}, "4 texts have 1 ids"),
+        ({"titles": []}, "4 texts have 0 titles"),
+    ],
+)
+def test_arguments_that_do_not_fit_each_other_are_refused(given: dict[str, list[str]], said: str) -> None:
+    with pytest.raises(MotagsError, match=said):
+        Tagger().fit(["a text"] * 4, np.ones((4, 2), dtype=bool), **given)  # type: ignore[arg-type]
+    with pytest.raises(MotagsError, match="there are no tags to learn"):
+        Tagger().fit(["a text"] * 4, [[]] * 4)
+
+
 def test_a_single_tag_is_learned_saved_and_loaded(encoder: SentenceTransformer, tmp_path: Path) -> None:
     (texts, _, labels), (new, _, truth) = films(80), films(80, seed=1)
     learned = tagger(encoder, texts, labels[:, :1], TAGS[:1])

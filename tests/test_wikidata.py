@@ -30,6 +30,7 @@ VOCABULARY = [
     item(BOOK, "book", {}, {}, 1),
 ]
 Row = list[Any]
+FILM_ROW = {"film": {"value": "http://www.wikidata.org/entity/Q1"}}
 
 
 def some_films(n: int) -> list[Json]:
@@ -206,6 +207,18 @@ def test_a_missing_item_is_gone_and_takes_nothing_with_it(site: Wikidata) -> Non
 def test_more_items_than_the_api_takes_are_refused_not_lost(site: Wikidata) -> None:
     with pytest.raises(Failed, match="The limit is 50"):
         site.entities([each["id"] for each in FILMS[:51]])
+
+
+@pytest.mark.parametrize("row", [{}, FILM_ROW, FILM_ROW | {"links": {"value": "many"}}, FILM_ROW | {"links": None}])
+def test_an_answer_in_an_unknown_shape_is_a_failed_request(
+    site: Wikidata, monkeypatch: pytest.MonkeyPatch, row: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(site, "get_json", lambda *_: {"results": {"bindings": [row]}})
+    with pytest.raises(Failed, match="answers a query in an unknown shape"):
+        site.films(1999, [], [], 10)
+    monkeypatch.setattr(site, "ask", lambda _: {"entities": None})
+    with pytest.raises(Failed, match="answers a question for revisions in an unknown shape"):
+        site.revisions(["Q1"])
 
 
 def test_revisions_are_those_of_the_items(site: Wikidata) -> None:

@@ -12,8 +12,6 @@ from motags.errors import MotagsError
 from motags.tagging import Answer
 from motags.terminal import aligned, widths_of
 
-KINDS = ("jsonl", "csv", "parquet", "table")
-
 Blocks = Iterable[list[Answer]]
 
 
@@ -26,7 +24,7 @@ def kind_of(output: Path) -> str:
 
 
 def write(kind: str, blocks: Blocks, file: IO[bytes]) -> None:
-    """Write answers in one of the KINDS, block by block."""
+    """Write answers as jsonl, csv, parquet or table, block by block."""
     if kind == "parquet":
         _write_parquet(blocks, file)
         return

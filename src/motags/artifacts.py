@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 from motags.errors import MotagsError
 
 CORPUS_KEY = "corpus"
+SUMS = "SHA256SUMS"  # the seal of a folder
 
 
 @contextmanager
@@ -30,20 +31,35 @@ def replacing(path: Path) -> Iterator[Path]:
     Under `torchrun` only the first process keeps what it writes.
 
     Raises:
-        MotagsError: the disk is full, or the place can't be written to.
+        MotagsError: the disk is full, the place can't be written to, or it is a folder or device that is none of ours.
     """
+    if path.exists() and not (path.is_file() or (path / SUMS).is_file()):
+        raise MotagsError(
+            f"{path} is {'a folder' if path.is_dir() else 'no file'}, and not ours to replace: name another"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
         if is_first_process():
             if path.is_dir():
-                shutil.rmtree(path)
-            temporary.replace(path)
+                _replace_folder(path, temporary)
+            else:
+                temporary.replace(path)
     except (OSError, SafetensorError) as error:
         raise MotagsError(f"{path} can't be written: {getattr(error, 'strerror', None) or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink(missing_ok=True)
+
+
+def _replace_folder(path: Path, new: Path) -> None:
+    """Put a folder in the place of another, which is whole until it is gone."""
+    if not new.is_dir():
+        raise MotagsError(f"{path} is a folder, and not ours to replace by a file: name another")
+    old = new.with_name(f"{new.name}.old")
+    path.rename(old)
+    new.replace(path)
+    shutil.rmtree(old)
 
 
 def is_first_process() -> bool:
@@ -66,7 +82,7 @@ def sealing(path: Path) -> Iterator[Path]:
 def seal(folder: Path) -> None:
     """Seal the files of a folder as they are now."""
     sums = "".join(f"{sha256(file)}  {name}\n" for name, file in _files(folder).items())
-    with replacing(folder / "SHA256SUMS") as temporary:
+    with replacing(folder / SUMS) as temporary:
         temporary.write_text(sums, encoding="utf-8")
 
 
@@ -78,7 +94,7 @@ def checked(path: Path) -> Path:
     """
     if not path.exists():
         raise MotagsError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it")
-    sums = path / "SHA256SUMS" if path.is_dir() else _seal(path)
+    sums = path / SUMS if path.is_dir() else _seal(path)
     if not sums.exists():
         raise MotagsError(f"{path} has no seal {sums}: make it again with `dvc repro --force`")
     recorded = _recorded(sums)
@@ -113,7 +129,7 @@ def _seal(path: Path) -> Path:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file != folder / "SHA256SUMS")
+    files = (file for file in sorted(folder.rglob("*")) if file.is_file() and file != folder / SUMS)
     return {file.relative_to(folder).as_posix(): file for file in files}
 
 

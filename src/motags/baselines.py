@@ -2,10 +2,9 @@
 
 import numpy as np
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.pipeline import make_pipeline
 
 from motags.local_models import LocalModels, LocalModelsParams
-from motags.regressions import WordsParams, regression, vectorizer
+from motags.regressions import WordsParams, fit_vectorizer, regression
 
 
 def constant(Y: np.ndarray, n: int) -> np.ndarray:
@@ -25,9 +24,16 @@ def constant(Y: np.ndarray, n: int) -> np.ndarray:
 
 
 def tfidf(train: list[str], Y: np.ndarray, texts: list[str], params: WordsParams, seed: int) -> np.ndarray:
-    """One logistic regression a tag on TF-IDF, classes weighted to balance; scores of `texts`, (n, t)."""
-    model = make_pipeline(vectorizer(params), OneVsRestClassifier(regression(params, seed))).fit(train, Y)
-    return model.predict_proba(texts)[:, -Y.shape[1] :].astype(np.float32)  # of a single tag it gives both sides
+    """One logistic regression a tag on TF-IDF, classes weighted to balance; scores of `texts`, (n, t).
+
+    Raises:
+        MotagsError: no word is frequent enough.
+    """
+    vectorizer, X = fit_vectorizer(train, params, "baselines")
+    model = OneVsRestClassifier(regression(params, seed)).fit(X, Y)
+    return model.predict_proba(vectorizer.transform(texts))[:, -Y.shape[1] :].astype(
+        np.float32
+    )  # of a single tag it gives both sides
 
 
 def one_network(

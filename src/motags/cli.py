@@ -2,6 +2,7 @@
 
 import errno
 import json
+import sqlite3
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -59,6 +60,8 @@ class Commands(click.Group):
             if package not in EXTRAS:
                 raise
             _leave(f"{ctx.invoked_subcommand} needs {package} here: pip install 'motags[{EXTRAS[package]}]'")
+        except sqlite3.Error as error:
+            _leave(f"the file of decisions can't be used: {error}")
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # click ends in silence
@@ -127,7 +130,7 @@ def results(metrics: Path, markdown: bool) -> None:
 
 @app.command()
 @click.argument("raw", type=click.Path(path_type=Path), default="data/raw")
-@click.option("--days", type=click.IntRange(min=0), help="Drop what is older.  [default: crawl.tmdb.keep_days]")
+@click.option("--days", type=click.IntRange(0, 36_500), help="Drop what is older.  [default: crawl.tmdb.keep_days]")
 def expire(raw: Path, days: int | None) -> None:
     """Drop what TMDB gave longer ago than its terms allow to keep.
 

@@ -68,6 +68,9 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
         )
     except (OSError, ValueError) as error:
         raise MotagsError(f"embedder.model = {params.model!r} can't be loaded: {_first_line(error)}") from error
+    most = getattr(encoder.config, "max_position_embeddings", params.max_tokens)
+    if params.max_tokens > most:
+        raise MotagsError(f"embedder.max_tokens = {params.max_tokens}: {params.model!r} reads {most} at most")
     layers = encoder.config.num_hidden_layers
     if layers < POOLED_LAYERS:
         raise MotagsError(f"embedder.model = {params.model!r} has {layers} layers; at least {POOLED_LAYERS} are needed")
@@ -128,6 +131,9 @@ def load(folder: Path) -> SentenceTransformer:
     """Read what `save` wrote. Raises MotagsError where it is missing or damaged."""
     _quiet_in_a_log()
     encoder = SentenceTransformer(str(checked(folder)), device="cpu", model_kwargs={"use_safetensors": True})
+    for module in encoder:
+        if isinstance(module, WeightedLayerPooling):
+            module.requires_grad_(False)  # which is not saved: it is a mean, whatever is trained below it
     return _same_anywhere(encoder)
 
 

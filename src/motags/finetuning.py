@@ -192,7 +192,11 @@ def _resume(
     """Load the last whole epoch of the same run into encoder and optimizer; the steps done so far."""
     if not checkpoint.exists():
         return []
-    progress = json.loads((checked(checkpoint) / "progress.json").read_text())
+    try:
+        progress = json.loads((checked(checkpoint) / "progress.json").read_text())
+    except MotagsError as error:
+        log.warning("%s: starting anew", error)
+        return []
     if progress["key"] != key:
         log.info("the checkpoint in %s is of another run: starting anew", checkpoint)
         return []

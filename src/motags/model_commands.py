@@ -24,11 +24,23 @@ OUTPUT = click.option("--output", type=click.Path(path_type=Path), help="CSV fil
 
 
 def films_of(file: Path, order: Any) -> "Iterator[Entry]":
-    """The films of a catalogue that have a text; `-` is JSON Lines from standard input. Raises MotagsError."""
-    from motags.tagging import Job, Reading  # noqa: PLC0415
+    """The films of a catalogue that have a text; `-` is JSON Lines from standard input.
 
-    job = Job(None if file == Path("-") else file, Reading(order))
-    return (film for chunk in job.chunks() for film in chunk.films if film.text)
+    Raises:
+        MotagsError: the file can't be read, or too many of its rows.
+    """
+    from motags.tagging import TOLD, Job, Reading  # noqa: PLC0415
+
+    job, films, told = Job(None if file == Path("-") else file, Reading(order)), 0, 0
+    for chunk in job.chunks():
+        for aside in chunk.aside:
+            told += 1
+            if told <= TOLD:
+                click.echo(f"motags: set aside: {aside.where}: {aside.reason}", err=True)
+        films += len(chunk.films)
+        yield from (film for film in chunk.films if film.text)
+    if told and not films:
+        raise MotagsError(f"none of the {told:,} rows of {file} can be used")
 
 
 @click.command(no_args_is_help=True)

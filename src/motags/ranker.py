@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from motags.errors import MotagsError
+
 CLIP = 8.0  # standard deviations: further out, evidence says no more
 WARMUP_STEPS = 20
 ROWS, PAIRS = 256, 250_000  # films and (film, tag) pairs of one forward pass at most
@@ -83,6 +85,9 @@ def fit(
     Args:
         evidence: (n, w, t) float32, each from models that have not seen the film; Y: (n, t) bool.
         frequency: (t,), the share of films that bear each tag, inside (0, 1), if the n films are a sample of more.
+
+    Raises:
+        MotagsError: the loss is not finite.
     """
     torch.manual_seed(seed)
     n, witnesses, t = evidence.shape
@@ -100,6 +105,11 @@ def fit(
             group["lr"] = params.learning_rate * min(1, step / WARMUP_STEPS) * (1 - step / (len(drawn) + 1))
         loss = binary_cross_entropy_with_logits(ranker(X[rows]), labels[rows], reduction="sum") / len(rows)
         loss = loss + params.prior_films * ranker.bias.square().sum() / 2 / n
+        if not math.isfinite(loss.item()):
+            raise MotagsError(
+                f"the ranker's loss became {loss.item()}: lower tagger.ranker.learning_rate (now "
+                f"{params.learning_rate:g})"
+            )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

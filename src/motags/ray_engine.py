@@ -11,7 +11,7 @@ import sys
 from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,8 +62,10 @@ class Worker:
 
 
 @contextmanager
-def on_cluster(model: Model, choice: Choice) -> Iterator[Engine]:
+def on_cluster(model: Model, choice: Choice) -> Iterator[tuple[Engine, "Form"]]:
     """The engine that tags on the cluster that RAY_ADDRESS or this machine names, else on one made here for the time.
+
+    With it comes the form that the model has there: GPUs need another, whose scores differ.
 
     A worker takes a GPU where the cluster has any (and the form torch), else `threads` processors (0: one).
 
@@ -75,8 +77,10 @@ def on_cluster(model: Model, choice: Choice) -> Iterator[Engine]:
     with redirect_stdout(sys.stderr):  # Ray prints what befalls its workers: not among the answers
         try:
             ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **settings)
-            workers = _workers(model)
-            yield lambda chunks: _answered(workers, chunks, choice)
+            gpus = _room("GPU", 1)
+            form: Form = "torch" if gpus else model.form
+            workers = _workers(replace(model, form=form), gpus)
+            yield lambda chunks: _answered(workers, chunks, choice), form
         finally:
             ray.shutdown()
 
@@ -104,13 +108,12 @@ def _answers(address: str) -> bool:
     return True
 
 
-def _workers(model: Model) -> list[Any]:
+def _workers(model: Model, gpus: int) -> list[Any]:
     processors = model.threads or 1
-    gpus = _room("GPU", 1)
     count = gpus or _room("CPU", processors)
     if not count:
         raise MotagsError(f"no machine of the Ray cluster has {processors} processors: give fewer --threads")
-    one = Model(model.folder, "torch" if gpus else model.form, processors, model.version)
+    one = replace(model, threads=processors)
     share = {"num_gpus": 1, "num_cpus": 0} if gpus else {"num_cpus": processors}
     actor: Any = ray.remote(Worker).options(max_restarts=-1, max_task_retries=TRIES, **share)
     return [actor.remote(one) for _ in range(count)]

@@ -44,6 +44,25 @@ def vectorizer(params: WordsParams) -> TfidfVectorizer:
     )  # fmt: skip
 
 
+def fit_vectorizer(texts: list[str], params: WordsParams, section: str) -> tuple[TfidfVectorizer, csr_matrix]:
+    """A vectorizer, and what it says of the n texts that it learned from, (n, v).
+
+    Args:
+        section: of params.yaml, where `params` are from.
+
+    Raises:
+        MotagsError: no word is frequent enough.
+    """
+    tfidf = vectorizer(params)
+    try:
+        return tfidf, tfidf.fit_transform(texts)
+    except ValueError as error:
+        raise MotagsError(
+            f"no word stands in {params.min_df} of {len(texts)} training films: give more films, or lower "
+            f"{section}.min_df"
+        ) from error
+
+
 def regression(params: WordsParams, seed: int) -> LogisticRegression:
     """Logistic regression of one tag, classes weighted to balance."""
     return LogisticRegression(C=params.C, class_weight="balanced", solver="liblinear", random_state=seed)
@@ -55,14 +74,7 @@ def fit_words(texts: list[str], Y: np.ndarray, params: WordsParams, seed: int) -
     Raises:
         MotagsError: no word is frequent enough.
     """
-    tfidf = vectorizer(params)
-    try:
-        X = tfidf.fit_transform(texts)
-    except ValueError as error:
-        raise MotagsError(
-            f"no word stands in {params.min_df} of {len(texts)} training films: give more films, or lower "
-            "tagger.words.min_df"
-        ) from error
+    tfidf, X = fit_vectorizer(texts, params, "tagger.words")
     v, t = X.shape[1], Y.shape[1]
     kept = v if v * t <= MOST_COEFFICIENTS else min(KEPT, v)
     without = min(MOST_FILMS, max(MOST_PAIRS // t, LEAST_FILMS))

@@ -26,6 +26,7 @@ DEFAULTS = CARRIED if CARRIED.exists() else Path(__file__).parents[2] / PARAMS
 LOGS = Path("logs")
 STATUS = Path("/proc/self/status")
 THREADS = {"threads": Annotated[int, Field(ge=0, le=1024)]}
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # of every random choice of a stage
 
 try:
     import resource

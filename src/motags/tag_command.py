@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motags.errors import MotagsError
+from motags.model_commands import ORDER
 
 if TYPE_CHECKING:
     from motags.onnx_models import Form
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 PATH = click.Path(path_type=Path, allow_dash=True)
 KINDS = click.Choice(["jsonl", "csv", "parquet", "table"])
-ORDERS = click.Choice(["plot_first", "synopsis_first", "both"])
 FORMS = click.Choice(["int8", "float32", "torch"])
 
 
@@ -37,7 +37,7 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str) -> "Shard":
 @click.option("--model", type=click.Path(path_type=Path), default="models/tagger", help="Folder of the model.")
 @click.option("--output", type=PATH, default="-", help="File to write; - is standard output.")
 @click.option("--format", "kind", type=KINDS, help="Of the output.  [default: as its name says, or jsonl]")
-@click.option("--text", "order", type=ORDERS, default="plot_first", help="Read where there is no column `text`.")
+@ORDER
 @click.option("--top", type=click.IntRange(min=1), help="Tags of a film at most.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Least score of a tag.  [default: each tag's own]")
 @click.option("--min-tags", type=click.IntRange(min=0), default=0, help="Tags of a film at least: the best.")
@@ -82,17 +82,17 @@ def tag(
         raise MotagsError(f"{source} is missing, or no file")
     if source and to and to.exists() and to.samefile(source):
         raise MotagsError(f"{to} is the catalogue itself: name another output")
-    if to and to.is_dir():
-        raise MotagsError(f"{to} is a folder: name a file")
+    if to and to.exists() and not to.is_file():
+        raise MotagsError(f"{to} is {'a folder' if to.is_dir() else 'no file'}: name a file")
     if kind == "parquet":
         import_module("pyarrow")  # now, not when all is tagged
     job = Job(source, Reading(order), shard, chunk, max_set_aside)
     choice = Choice(top, 0.0 if all_scores else threshold, min_tags)
     tagger = Tagger.load(model, form=form, threads=threads)
     printed = sys.stdout.buffer
-    with _engine(engine, tagger, choice, model, form, threads) as run:
+    with _engine(engine, tagger, choice, model, form, threads) as (run, own_form):
         if to:
-            count = tag_run.tag_to_file(job, run, to, kind, tag_run.made_from(job, choice, tagger.version_, form))
+            count = tag_run.tag_to_file(job, run, to, kind, tag_run.made_from(job, choice, tagger.version_, own_form))
         else:
             count = tag_run.tag_to_stream(job, run, printed, kind)
     click.echo(_summary(count, to), err=True)
@@ -109,14 +109,14 @@ def _refuse_contradictions(top: int | None, threshold: float | None, min_tags: i
 
 def _engine(
     name: str, tagger: Any, choice: "Choice", model: Path, form: "Form", threads: int
-) -> AbstractContextManager["Engine"]:
+) -> AbstractContextManager[tuple["Engine", "Form"]]:
     if name == "ray":
         from motags.ray_engine import Model, on_cluster  # noqa: PLC0415, an extra
 
         return on_cluster(Model(model.resolve(), form, threads, tagger.version_), choice)
     from motags.tagging import here  # noqa: PLC0415
 
-    return nullcontext(here(tagger, choice))
+    return nullcontext((here(tagger, choice), form))
 
 
 def _summary(count: "Count", output: Path | None) -> str:

@@ -142,7 +142,7 @@ def tune(
             group["lr"] = rate * slope(step / (len(batches) + 1), WARMUP)
         values, there = states.batch(rows, device)
         labels = torch.as_tensor(Y[rows], dtype=torch.float32, device=device)  # (b, t)
-        drawn, weight = _drawn_tags(Y[rows], rng) if Y.shape[1] > MOST_TAGS else (None, None)
+        drawn, weight = _drawn_tags(Y[rows], rng, device) if Y.shape[1] > MOST_TAGS else (None, None)
         with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             logits, _ = model(there, drawn, inputs_embeds=values)  # (b, t)
         losses = loss(logits.float(), labels if drawn is None else labels[:, drawn], reduction="none")
@@ -159,7 +159,7 @@ def tune(
     return model.eval()
 
 
-def _drawn_tags(Y: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _drawn_tags(Y: np.ndarray, rng: np.random.Generator, device: str) -> tuple[Tensor, Tensor]:
     """The tags (u,) that films with labels Y (b, t) learn from in one step, and how much each weighs, (u,).
 
     All that the films bear, and some of the others, which stand for all others.
@@ -169,7 +169,7 @@ def _drawn_tags(Y: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor
     drawn = rng.choice(others, min(max(MOST_TAGS - borne.sum(), 1), len(others)), replace=False)
     weight = np.repeat([1.0, len(others) / max(len(drawn), 1)], [borne.sum(), len(drawn)])
     tags = np.concatenate([np.flatnonzero(borne), drawn])
-    return torch.as_tensor(tags), torch.as_tensor(weight, dtype=torch.float32)
+    return torch.as_tensor(tags, device=device), torch.as_tensor(weight, dtype=torch.float32, device=device)
 
 
 def _trained(part: nn.Module) -> list[nn.Parameter]:

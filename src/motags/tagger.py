@@ -112,15 +112,21 @@ class Tagger:
             encoder: a SentenceTransformer to start from; if not given, the one that `embedder.model` names.
 
         Raises:
-            MotagsError: the texts are too few or too alike to learn from, or a loss is not finite.
+            MotagsError: the texts are too few or too alike to learn from, or there are no tags; the arguments don't fit
+                each other; or a loss is not finite.
         """
         try:
             from motags.training import train  # noqa: PLC0415, what tags films needs no training stack
         except ImportError as error:
             raise MotagsError(f"training needs {error.name}: pip install 'motags[train]'") from None
         labels, names = _labels(Y, tags)
-        if len(labels) != len(texts):
-            raise MotagsError(f"{len(texts)} texts have {len(labels)} rows of tags: give one for each")
+        own = {"rows of tags": len(labels), "ids": ids, "titles": titles}
+        for what, given in own.items():
+            count = len(texts) if given is None else given if isinstance(given, int) else len(given)
+            if count != len(texts):
+                raise MotagsError(f"{len(texts)} texts have {count} {what}: give one for each")
+        if not names:
+            raise MotagsError("there are no tags to learn")
         self.tags_ = names
         self.kinds_ = [(kinds or {}).get(tag, "") for tag in names]
         self.descriptions_ = [(descriptions or {}).get(tag, "") for tag in names]
@@ -175,7 +181,13 @@ class Tagger:
         return [(self.tags_[j], float(scores[j])) for j in own]
 
     def save(self, folder: Path | str) -> None:
-        """Write everything that tagging needs as a sealed folder: safetensors, ONNX and JSON; needs `motags[train]`."""
+        """Write everything that tagging needs as a sealed folder: safetensors, ONNX and JSON; needs `motags[train]`.
+
+        Raises:
+            MotagsError: the tagger was not trained in this process, or the folder can't be written.
+        """
+        if not hasattr(self, "params_"):
+            raise MotagsError("only a tagger that was trained here can be saved: copy the folder that this one is from")
         from motags.exporting import write  # noqa: PLC0415, what tags films needs no training stack
 
         write(self, Path(folder))
@@ -225,7 +237,10 @@ def _labels(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
     """Labels (n, t) bool and t names, of an array or of lists of tags."""
     if isinstance(Y, np.ndarray):
         labels = Y.reshape(len(Y), -1).astype(bool)
-        return labels, [str(j) for j in range(labels.shape[1])] if tags is None else list(tags)
+        names = [str(j) for j in range(labels.shape[1])] if tags is None else list(tags)
+        if len(names) != labels.shape[1]:
+            raise MotagsError(f"{labels.shape[1]} columns of tags have {len(names)} names: give one for each")
+        return labels, names
     names = sorted({tag for own in Y for tag in own}) if tags is None else list(tags)
     column = {tag: j for j, tag in enumerate(names)}
     if strange := sorted({tag for own in Y for tag in own if tag not in column}):

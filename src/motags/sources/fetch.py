@@ -6,7 +6,8 @@ import random
 import re
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -103,6 +104,14 @@ class Site(requests.Session):
 
     def check(self, answer: dict[str, Any], response: requests.Response) -> None:
         """Raise TryAgain or Failed where a site tells of an error in a 200."""
+
+    @contextmanager
+    def known_shape(self, question: str) -> Iterator[None]:
+        """Raise Failed where the block finds that an answer is not built as the site's API says."""
+        try:
+            yield
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            raise Failed(f"{self.name} answers {question} in an unknown shape") from None
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._token:

@@ -116,11 +116,12 @@ class MediaWiki(Site):
             "cmtype": "page|subcat", "cmnamespace": "0|14", "cmprop": "title",
         }  # fmt: skip
         for answer in self.portions(asked):
-            for member in _listed(answer, "categorymembers"):
-                if member["ns"] == 0:
-                    articles.add(member["title"])
-                else:
-                    categories.add(member["title"].split(":", 1)[1])
+            with self.known_shape("a question for a category"):
+                for member in _listed(answer, "categorymembers"):
+                    if member["ns"] == 0:
+                        articles.add(member["title"])
+                    else:
+                        categories.add(member["title"].split(":", 1)[1])
         return sorted(articles), sorted(categories)
 
     def _merged(self, query: dict[str, Any]) -> tuple[dict[str, _Page], dict[str, str]]:

@@ -50,7 +50,7 @@ class TmdbParams(Params):
     api: Address
     rate: Rate
     accept_terms: bool
-    keep_days: Annotated[int, Field(ge=1)]
+    keep_days: Annotated[int, Field(ge=1, le=36_500)]
 
 
 class CrawlParams(Params):
@@ -65,7 +65,7 @@ class CrawlParams(Params):
     last_year: Year
     languages: Codes
     countries: Codes
-    refresh_days: Annotated[float, Field(ge=0)]
+    refresh_days: Annotated[float, Field(ge=0, le=36_500)]
     fetch: FetchParams
     wikipedia: WikipediaParams
     wikidata: WikidataParams

@@ -221,6 +221,8 @@ def opened(folder: Path) -> Iterator[Store]:
         if (folder / "SHA256SUMS").exists():
             checked(folder)
             (folder / "SHA256SUMS").unlink()
+        for unfinished in folder.rglob(".*.tmp"):  # of a process that was killed
+            unfinished.unlink()
         store = Store(folder)
         try:
             yield store
@@ -240,7 +242,7 @@ def _locked(path: Path) -> Iterator[None]:
         who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
         raise MotagsError(f"{path} is held by {who}: wait until it ends, or stop it") from None
     try:
-        holder.write_text(f"process {os.getpid()}, crawling since {_stamp(datetime.now(UTC))}", encoding="utf-8")
+        holder.write_text(f"process {os.getpid()}, at work since {_stamp(datetime.now(UTC))}", encoding="utf-8")
         yield
     finally:
         holder.unlink(missing_ok=True)

@@ -58,7 +58,8 @@ class Wikidata(MediaWiki):
             f"}} ORDER BY DESC(?links) ?film LIMIT {limit}",
         ]
         rows = self._select("\n".join(lines))
-        return [[_item(row["film"]), int(row["links"])] for row in rows]
+        with self.known_shape("a query"):
+            return [[_item(row["film"]), int(row["links"])] for row in rows]
 
     def having(self, ids: Sequence[str]) -> list[Record]:
         """Which items bear these ids ("tmdb:603", "imdb:tt0133093"); content: a list of items."""
@@ -68,9 +69,11 @@ class Wikidata(MediaWiki):
             own = _quoted(key.split(":", 1)[1] for key in ids if key.startswith(f"{kind}:"))
             parts += [f"{{ VALUES ?{kind} {{ {own} }} ?film wdt:{claim} ?{kind} }}"] if own else []
         query = f"SELECT ?film ?tmdb ?imdb WHERE {{ {' UNION '.join(parts)} }}"
-        for row in self._select(query) if parts else []:
-            for kind in IDS.keys() & row.keys():
-                items.get(f"{kind}:{row[kind]}", set()).add(_item(row["film"]))
+        rows = self._select(query) if parts else []
+        with self.known_shape("a query"):
+            for row in rows:
+                for kind in IDS.keys() & row.keys():
+                    items.get(f"{kind}:{row[kind]}", set()).add(_item(row["film"]))
         return [Record(key, sorted(items[key])) for key in ids]
 
     def entities(self, ids: Sequence[str]) -> list[Record]:
@@ -103,15 +106,13 @@ class Wikidata(MediaWiki):
         """The number of the last revision of up to 50 items; None where one is gone."""
         asked = {"action": "wbgetentities", "ids": "|".join(titles), "props": "info"}
         answer = self.ask(asked)
-        return {key: entity.get("lastrevid") for key, entity in dict(answer.get("entities", {})).items()}
+        with self.known_shape("a question for revisions"):
+            return {key: entity.get("lastrevid") for key, entity in answer.get("entities", {}).items()}
 
     def _select(self, query: str) -> list[dict[str, str]]:
         answer = self.get_json(self.query_service, {"query": PREFIXES + query, "format": "json"})
-        try:
-            rows = answer["results"]["bindings"]
-            return [{name: str(cell["value"]) for name, cell in row.items()} for row in rows]
-        except (KeyError, TypeError, AttributeError):
-            raise Failed(f"{self.name} answers a query in an unknown shape") from None
+        with self.known_shape("a query"):
+            return [{name: str(cell["value"]) for name, cell in row.items()} for row in answer["results"]["bindings"]]
 
 
 def facts(entity: dict[str, Any], labels: dict[str, str]) -> Facts:

@@ -70,6 +70,8 @@ def opened(decisions: Path) -> Store:
 def write(decisions: Path, output: Path, lines: Lines) -> Counts:
     """Write what `lines` gives of a review, whole or not at all."""
     store, number = opened(decisions), 0
+    if output.exists() and output.samefile(decisions):
+        raise MotagsError(f"{output} is the file of decisions itself: name another output")
     with replacing(output) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         for line in lines(store):
             file.write(line)

@@ -41,9 +41,13 @@ def write_label_studio(decisions: Path, output: Path) -> Counts:
     Raises:
         MotagsError: there is no such review, or the output can't be written.
     """
-    with replacing(output.with_suffix(".xml")) as temporary:
+    beside = output.with_suffix(".xml")
+    if output == beside:
+        raise MotagsError(f"{output} is where the labelling set-up goes: end the output's name in .json")
+    counts = write(decisions, output, tasks)
+    with replacing(beside) as temporary:
         temporary.write_text(config(opened(decisions)), encoding="utf-8")
-    return write(decisions, output, tasks)
+    return counts
 
 
 def tasks(store: Store) -> Iterator[str]:
@@ -115,9 +119,11 @@ def _take(store: Store, task: Any, back: TakenBack) -> None:
     for annotation in task["annotations"]:
         if annotation.get("was_cancelled"):
             continue
-        chosen = {tag_name(tag) for tag in _choices(annotation["result"])}
-        decisions = _decisions(store.rows(row), chosen)
+        rows = store.rows(row)
+        offered = {known.tag for known in rows}
+        chosen = {tag if tag in offered else tag_name(tag) for tag in _choices(annotation["result"])}
         reviewer = _reviewer(annotation.get("completed_by"))
+        decisions = _decisions(rows, chosen, reviewer)
         version = str((task.get("predictions") or [{}])[0].get("model_version") or "")
         kept = store.history.keep(_act(film, annotation, chosen), reviewer, film, decisions, version)
         back.kept, back.known = back.kept + kept, back.known + (not kept)
@@ -129,11 +135,12 @@ def _choices(result: list[Any]) -> Iterator[str]:
             yield from part["value"]["choices"]
 
 
-def _decisions(rows: list[Row], chosen: set[str]) -> list[Decision]:
+def _decisions(rows: list[Row], chosen: set[str], reviewer: str) -> list[Decision]:
+    """Tags that are neither predicted nor the reviewer's own were not before the annotator: nothing is said of them."""
     offered = {row.tag for row in rows}
-    decided = {row.tag for row in rows if row.likely or row.verdicts}
+    seen = {row.tag for row in rows if row.given or any(own.reviewer == reviewer for own in row.verdicts)}
     yes: list[Decision] = [("accept" if tag in offered else "add", tag) for tag in sorted(chosen)]
-    return [*yes, *(("reject", tag) for tag in sorted(decided - chosen)), ("done", None)]
+    return [*yes, *(("reject", tag) for tag in sorted(seen - chosen)), ("done", None)]
 
 
 def _reviewer(given: Any) -> str:

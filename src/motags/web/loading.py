@@ -33,10 +33,13 @@ def take(store: Store, catalogue: Path, model: Model) -> None:
 
 
 def texts_of(catalogue: Path) -> dict[str, str]:
-    """Of each film's id the text that stands for it, as `motags tag` reads it."""
+    """Of each film's id the text that stands for it, as `motags tag` reads it; of the first film with an id."""
     reading = Reading()
-    entries = (reading.entry(row) for _, row in rows(catalogue))
-    return {entry.id: entry.text for entry in entries if isinstance(entry, Entry)}
+    texts: dict[str, str] = {}
+    for _, row in rows(catalogue):
+        if isinstance(entry := reading.entry(row), Entry):
+            texts.setdefault(entry.id, entry.text)
+    return texts
 
 
 def _with_text(film: Film, text: str) -> tuple[Film, str]:

@@ -127,7 +127,8 @@ class Review:
     def decide(self, request: Request, body: OnTags) -> dict[str, str]:
         """Keep decisions on tags; give the film's tags as they are then."""
         me, film = self._me(request), self._film(body.film)
-        decisions = [(one.kind, _named(one.tag)) for one in body.decisions]
+        own = {row.tag for row in self.store.rows(film)}  # whatever they are called
+        decisions = [(one.kind, one.tag if one.tag in own else _named(one.tag)) for one in body.decisions]
         self.store.history.keep(body.act, me, body.film, decisions, film["version"] or "")
         tags = self._tags(film, me)
         told = f"{decisions[0][1]} {SAID[decisions[0][0]]}" if len(decisions) == 1 else f"{len(decisions)} tags kept"
@@ -204,7 +205,9 @@ class Review:
     def _free(self, films: Sequence[str], me: str) -> str:
         """The first film that no other reviewer has open, or the first of all."""
         now = time.monotonic()
-        self._held = {film: held for film, held in self._held.items() if now - held[1] < HELD}
+        for film, (_, since) in list(self._held.items()):  # other threads add to it meanwhile
+            if now - since >= HELD:
+                self._held.pop(film, None)
         return next((film for film in films if self._held.get(film, (me,))[0] == me), films[0])
 
     def _tags(self, film: sqlite3.Row, me: str) -> dict[str, Any]:

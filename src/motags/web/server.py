@@ -2,6 +2,7 @@
 
 import getpass
 import ipaddress
+import json
 import logging
 import os
 import secrets
@@ -14,6 +15,7 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from motags.artifacts import sha256
 from motags.errors import MotagsError
 from motags.web.app import make_app
 from motags.web.history import reviewer_name
@@ -24,10 +26,12 @@ from motags.web.store import Store
 
 try:
     import fcntl
-except ImportError:  # Windows: there nothing keeps two models from one file
+except ImportError:  # Windows: there nothing keeps two models or catalogues from one file
     fcntl = None  # type: ignore[assignment]
 
 PORT = 8737
+HTTP = 80  # the port that browsers leave out
+SHOWN = 12  # digits of a digest that are enough to tell two apart
 TOKEN = "MOTAGS_REVIEW_TOKEN"  # noqa: S105, the name of the variable
 LEAST_TOKEN = 16  # letters
 WAITING = 2048  # connections that may wait to be taken
@@ -62,8 +66,8 @@ def serve(
         say: is told the address to open, with the token.
 
     Raises:
-        MotagsError: a file can't be used or is in use with another model, the port is taken, or the token is too
-            short.
+        MotagsError: a file can't be used or is in use with another model or catalogue, the port is taken, or the token
+            is too short.
     """
     from motags.explain import explain  # noqa: PLC0415, the numerical libraries
     from motags.onnx_models import cores  # noqa: PLC0415
@@ -73,7 +77,8 @@ def serve(
     with _listening(host, port) as listener:
         store = Store(Database(decisions))
         tagger = Tagger.load(model, "float32", threads=max(1, cores() - 1))  # one core is the page's
-        with _no_other_model(decisions, tagger.version_):
+        films = sha256(catalogue) if catalogue.is_file() else ""  # `take` says what is wrong
+        with _only_with(decisions, {"model": tagger.version_, "catalogue": films}):
             take(store, catalogue, tagger)
             answer(listener, host, token, name, Scorer(tagger, explain, store), say)
 
@@ -93,8 +98,8 @@ def answer(
 
 
 @contextmanager
-def _no_other_model(decisions: Path, version: str) -> Iterator[None]:
-    """Share the file with pages of the same model only: those of another would overwrite what this one suggests."""
+def _only_with(decisions: Path, own: dict[str, str]) -> Iterator[None]:
+    """Share the file with pages of the same model and catalogue only: others would overwrite films and suggestions."""
     if fcntl is None:
         yield
         return
@@ -107,15 +112,16 @@ def _no_other_model(decisions: Path, version: str) -> Iterator[None]:
         with suppress(BlockingIOError):  # the first page says which model it is
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             lock.truncate(0)
-            lock.write(version)
+            lock.write(json.dumps(own))
             lock.flush()
         fcntl.flock(lock, fcntl.LOCK_SH)
         lock.seek(0)
-        if (other := lock.read()) != version:
-            raise MotagsError(
-                f"{decisions} is open on a page with the model {other}, this one is {version}: stop that page first, "
-                "or name another file with --decisions"
-            )
+        for what, other in json.loads(lock.read()).items():
+            if other != own[what]:
+                raise MotagsError(
+                    f"{decisions} is open on a page with the {what} {other[:SHOWN]}, this one is {own[what][:SHOWN]}: "
+                    "stop that page first, or name another file with --decisions"
+                )
         yield
 
 
@@ -174,7 +180,8 @@ def _hosts(host: str, port: int) -> frozenset[str] | None:
     """What `Host` may say: on loopback its names only, against pages whose own name was pointed here."""
     if not _is_loopback(host):
         return None
-    return frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]", _literal(host)))
+    names = {"127.0.0.1", "localhost", "[::1]", _literal(host)}
+    return frozenset(f"{name}:{port}" for name in names) | (names if port == HTTP else set())
 
 
 def _address(host: str, port: int, token: str | None) -> str:

@@ -268,6 +268,8 @@ Object.assign(actions, {
   "+": () => add.focus(),
 });
 
+addEventListener("pageshow", (event) => event.persisted && location.reload()); // gone back to: it waits for the next film
+
 say(sessionStorage.getItem("said") ?? "");
 sessionStorage.removeItem("said");
 focusRow(nextLeft(rows()), "accept", true); // the text is read first
