@@ -1,4 +1,4 @@
-# `make repro` and `make test` set up all they need; both are quick the second time.
+# `make repro` and `make test` set up all that they need, once.
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"

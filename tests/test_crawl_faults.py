@@ -300,7 +300,7 @@ def test_of_two_crawlers_the_second_leaves_within_2_s_and_names_the_first(tmp_pa
         started = time.monotonic()
         second = made.run()
         took = time.monotonic() - started - (started - start_up)
-        assert f"is held by process {first.pid}, crawling since" in one_line(second)
+        assert f"is held by process {first.pid}, at work since" in one_line(second)
         assert took < 2
         assert len(tmdb.seen) == 1
     finally:

@@ -228,7 +228,7 @@ def test_a_store_has_one_owner_at_a_time_and_a_killed_one_frees_it(tmp_path: Pat
             assert holder.stdout
             assert holder.stdout.readline() == "held\n"
             said = (
-                rf"raw\.lock is held by process {holder.pid}, crawling since 20\d\d-.*Z: wait until it ends, or stop it"
+                rf"raw\.lock is held by process {holder.pid}, at work since 20\d\d-.*Z: wait until it ends, or stop it"
             )
             with pytest.raises(MotagsError, match=said), opened(tmp_path / "raw"):
                 pass

@@ -46,7 +46,7 @@ def films(tmp_path: Path) -> Path:
 
 def call(folder: Path, films: Path, output: Path, *options: str) -> list[str]:
     """`motags tag` in many small chunks."""
-    return ["tag", str(films), "--model", str(folder), "--output", str(output), "--chunk", "3", *options]
+    return ["tag", str(films), "--model", str(folder), "--output", str(output), "--chunk", "1", *options]
 
 
 def files(folder: Path) -> dict[str, bytes]:
