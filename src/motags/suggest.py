@@ -41,7 +41,8 @@ class Suggestion(NamedTuple):
 def suggest(tagger: Tagger, ids: Sequence[str], titles: Sequence[str], scored: Scores, size: int) -> list[Suggestion]:
     """The `size` films of a catalogue that teach the tagger most when tagged, the best first; see `queue`.
 
-    Films that the tagger was trained on are left out. The answer does not depend on the order of the catalogue.
+    Films that the tagger's ranker learned from are left out: all training films, but of a huge catalogue some. The
+    answer does not depend on the catalogue's order.
 
     Args:
         ids, titles: n each; scored: what `Tagger.score` says of their texts.

@@ -1,7 +1,7 @@
 """Tagger: texts in, tags with calibrated scores out. The method that we ship; loading it needs no training stack."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
@@ -120,18 +120,17 @@ class Tagger:
         except ImportError as error:
             raise MotagsError(f"training needs {error.name}: pip install 'motags[train]'") from None
         labels, names = _labels(Y, tags)
-        own = {"rows of tags": len(labels), "ids": ids, "titles": titles}
-        for what, given in own.items():
-            count = len(texts) if given is None else given if isinstance(given, int) else len(given)
-            if count != len(texts):
-                raise MotagsError(f"{len(texts)} texts have {count} {what}: give one for each")
+        ids = [str(row) for row in range(len(texts))] if ids is None else list(ids)
+        titles = [""] * len(texts) if titles is None else list(titles)
+        columns: dict[str, Sized] = {"rows of tags": labels, "ids": ids, "titles": titles}
+        for what, given in columns.items():
+            if len(given) != len(texts):
+                raise MotagsError(f"{len(texts)} texts have {len(given)} {what}: give one for each")
         if not names:
             raise MotagsError("there are no tags to learn")
         self.tags_ = names
         self.kinds_ = [(kinds or {}).get(tag, "") for tag in names]
         self.descriptions_ = [(descriptions or {}).get(tag, "") for tag in names]
-        ids = [str(row) for row in range(len(texts))] if ids is None else list(ids)
-        titles = [""] * len(texts) if titles is None else list(titles)
         train(self, list(texts), labels, ids, titles, encoder)
         return self
 
