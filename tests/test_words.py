@@ -9,7 +9,7 @@ from sklearn.multiclass import OneVsRestClassifier
 
 from conftest import sample_films
 from motags import regressions
-from motags.regressions import WordsParams, fit_mentions, fit_words, vectorizer
+from motags.regressions import WordsParams, fit_mentions, fit_vectorizer, fit_words, vectorizer
 from motags.words import Mentions, Words
 from test_baselines import films
 from test_finetuning import GENRES, TEXTS, Y
@@ -27,6 +27,11 @@ def test_the_logits_are_those_of_scikit_learns_one_against_the_rest() -> None:
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.ptp(found, axis=0).min() > 0.1
+
+
+def test_nothing_is_left_to_sort_in_what_threads_share() -> None:
+    assert not vectorizer(PARAMS).fit_transform(TEXTS).has_canonical_format  # scikit-learn's would be sorted in place
+    assert fit_vectorizer(TEXTS, PARAMS, "tagger.words")[1].has_canonical_format
 
 
 def test_the_word_that_gives_a_tag_away_has_the_largest_logit() -> None:

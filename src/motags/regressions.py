@@ -55,12 +55,14 @@ def fit_vectorizer(texts: list[str], params: WordsParams, section: str) -> tuple
     """
     tfidf = vectorizer(params)
     try:
-        return tfidf, tfidf.fit_transform(texts)
+        X = tfidf.fit_transform(texts)
     except ValueError as error:
         raise MotagsError(
             f"no word stands in {params.min_df} of {len(texts)} training films: give more films, or lower "
             f"{section}.min_df"
         ) from error
+    X.sum_duplicates()  # else the first use of X sorts it in place, and threads that share it damage it
+    return tfidf, X
 
 
 def regression(params: WordsParams, seed: int) -> LogisticRegression:
