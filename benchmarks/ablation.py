@@ -26,7 +26,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 from motags import ranker
 from motags.embedder import encode, layers_of, pretrained
 from motags.metrics import best_thresholds, calibration_error, f1_per_tag, macro_auc, micro_f1
-from motags.ranker import share
 from motags.regressions import fit_mentions, fit_words
 from motags.stage import PARAMS, read_params
 from motags.stratify import folds_of
@@ -87,7 +86,7 @@ class Study:
 
     def attention(self, seen: np.ndarray, *, described: bool = True) -> TagAttention:
         """The shipped head, or the one that knows the tags' names only."""
-        return TagAttention(self.start(described=described), share(self.Y[seen]), self.tagger.encoder.dropout)
+        return TagAttention(self.start(described=described), ranker.share(self.Y[seen]), self.tagger.encoder.dropout)
 
     def plain(self, seen: np.ndarray) -> PlainHead:
         """The usual head, which knows nothing of the tags."""

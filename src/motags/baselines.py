@@ -31,9 +31,8 @@ def tfidf(train: list[str], Y: np.ndarray, texts: list[str], params: WordsParams
     """
     vectorizer, X = fit_vectorizer(train, params, "baselines")
     model = OneVsRestClassifier(regression(params, seed)).fit(X, Y)
-    return model.predict_proba(vectorizer.transform(texts))[:, -Y.shape[1] :].astype(
-        np.float32
-    )  # of a single tag it gives both sides
+    scores = model.predict_proba(vectorizer.transform(texts))[:, -Y.shape[1] :]  # of a single tag it gives both sides
+    return scores.astype(np.float32)
 
 
 def one_network(

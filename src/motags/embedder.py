@@ -76,10 +76,8 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
         raise MotagsError(f"embedder.model = {params.model!r} has {layers} layers; at least {POOLED_LAYERS} are needed")
     width = encoder.get_embedding_dimension()
     pooling = WeightedLayerPooling(width, num_hidden_layers=layers, layer_start=layers + 1 - POOLED_LAYERS)
-    pooling.requires_grad_(False)
-    return _same_anywhere(
-        SentenceTransformer(modules=[encoder, pooling, Pooling(width, "mean"), Normalize()], device="cpu")
-    )
+    modules = [encoder, pooling, Pooling(width, "mean"), Normalize()]
+    return _made_ready(SentenceTransformer(modules=modules, device="cpu"))
 
 
 def _source(params: EmbedderParams) -> tuple[str, str | None]:
@@ -131,15 +129,15 @@ def load(folder: Path) -> SentenceTransformer:
     """Read what `save` wrote. Raises MotagsError where it is missing or damaged."""
     _quiet_in_a_log()
     encoder = SentenceTransformer(str(checked(folder)), device="cpu", model_kwargs={"use_safetensors": True})
+    return _made_ready(encoder)
+
+
+def _made_ready(encoder: SentenceTransformer) -> SentenceTransformer:
+    """Set what a saved encoder does not keep, or shall not."""
     for module in encoder:
         if isinstance(module, WeightedLayerPooling):
-            module.requires_grad_(False)  # which is not saved: it is a mean, whatever is trained below it
-    return _same_anywhere(encoder)
-
-
-def _same_anywhere(encoder: SentenceTransformer) -> SentenceTransformer:
-    """Have its tokenizer forget whether the hub was in reach: that would be saved, and change the folder's bytes."""
-    encoder.tokenizer.init_kwargs.pop("local_files_only", None)
+            module.requires_grad_(False)  # it is a mean, whatever is trained below it
+    encoder.tokenizer.init_kwargs.pop("local_files_only", None)  # says whether the hub was in reach
     return encoder
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from motags.artifacts import checked, sha256
+from motags.artifacts import SUMS, checked, sha256
 from motags.errors import MotagsError
 from motags.onnx_models import Form, OnnxEncoder, OnnxRanker
 from motags.tagger import Encoder, KnownFilms, Tagger
@@ -59,7 +59,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 def version_of(folder: Path) -> str:
     """Twelve hexadecimal digits that name what a sealed folder holds."""
-    return sha256(folder / "SHA256SUMS")[:12]
+    return sha256(folder / SUMS)[:12]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 
-from motags.artifacts import checked, replacing, seal
+from motags.artifacts import SUMS, checked, replacing, seal
 from motags.errors import MotagsError
 
 SHARD_BYTES = 64 * 2**20  # a few shards, not a file a film: DVC takes seconds for 30,000 small files
@@ -218,9 +218,9 @@ def opened(folder: Path) -> Iterator[Store]:
     """
     with _locked(folder.with_name(f".{folder.name}.lock")):
         folder.mkdir(parents=True, exist_ok=True)
-        if (folder / "SHA256SUMS").exists():
+        if (folder / SUMS).exists():
             checked(folder)
-            (folder / "SHA256SUMS").unlink()
+            (folder / SUMS).unlink()
         for unfinished in folder.rglob(".*.tmp"):  # of a process that was killed
             unfinished.unlink()
         store = Store(folder)
