@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from itertools import permutations
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT, Make
+from conftest import Make
 from motags.errors import MotagsError
 from motags.films import Film, read_films
 from motags.sources import wikipedia
@@ -653,9 +652,6 @@ def test_the_article_of_a_real_film_is_found_by_title_and_year(tmp_path: Path) -
 @pytest.mark.slow
 def test_the_stage_runs_under_dvc_with_changed_parameters(world: Sites, tmp_path: Path, make_project: Make) -> None:
     project = make_project(tmp_path / "project", 5)
-    if not (project.root / "data/synonyms.csv").exists():
-        shutil.copy(ROOT / "data/synonyms.csv", project.root / "data/synonyms.csv")
-        project.commit("Synonyms")
     changes = {
         "sources": "[wikipedia,wikidata,tmdb]", "contact": "loopback@example.org", "first_year": "1994",
         "last_year": "1996", "tmdb.accept_terms": "true", "tmdb.rate": "1000.0", "wikipedia.rate": "1000.0",

@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from conftest import LIMITED
 from motags.errors import MotagsError
 from motags.sources import mediawiki
 from motags.sources.fetch import MAX_IN_A_ROW
@@ -488,7 +489,7 @@ WRONG: dict[str, tuple[Callable[[], Fault], str]] = {
     "success false": (lambda: answer({"success": False}), "TMDB"),
     "errors": (lambda: answer({"errors": ["no"]}), "TMDB: ['no']"),
     "an empty object": (lambda: answer({}), "id: Field required"),
-    "a page of NUL": (lambda: answer({"page": "\0"}), ""),
+    "a page of NUL": (lambda: answer({"page": "\0"}), "TMDB: embedded null byte"),
 }
 
 
@@ -659,7 +660,9 @@ def test_an_item_of_wikidata_with_a_field_missing_or_of_another_type_ends_no_cra
     )
     crawl(tmp_path, params(three, sources=ALL, max_set_aside=0.2))
     films = films_of(tmp_path / "catalogue-1")
-    assert set_aside(tmp_path) <= {f"wikidata {BAD['wikidata_id']}", f"tmdb {BAD['id']}", "wikidata x|y"}
+    aside = set_aside(tmp_path)
+    assert aside <= {f"wikidata {BAD['wikidata_id']}", f"tmdb {BAD['id']}", "wikidata x|y"}
+    assert f"tmdb:{BAD['id']}" in films or f"tmdb {BAD['id']}" in aside
     assert {key for key, film in films.items() if "wikidata" in film["sources"]} >= OTHERS
 
 
@@ -696,6 +699,7 @@ ARTICLE: dict[str, Callable[[Json], object]] = {
     "content missing": lambda page: page["revisions"][0]["slots"]["main"].pop("content"),
     "content a number": lambda page: page["revisions"][0]["slots"]["main"].update(content=7),
     "pageid a text": lambda page: page.update(pageid="7"),
+    "pageid missing": lambda page: page.pop("pageid"),
     "pageprops a list": lambda page: page.update(pageprops=[1]),
     "wikibase_item a number": lambda page: page.update(pageprops={"wikibase_item": 7}),
 }
@@ -719,6 +723,7 @@ def test_a_page_of_mediawiki_with_a_field_missing_or_of_another_type_ends_no_cra
     films, aside = films_of(tmp_path / "catalogue-1"), set_aside(tmp_path)
     assert {key for key, film in films.items() if "wikipedia" in film["sources"]} >= OTHERS
     assert aside <= {f"wikipedia {article_of(BAD)}", f"tmdb {BAD['id']}"}
+    assert f"tmdb:{BAD['id']}" in films or f"tmdb {BAD['id']}" in aside
     has_article = "wikipedia" in films.get(f"tmdb:{BAD['id']}", {"sources": []})["sources"]
     assert has_article or aside or metrics["met"]["no_film_article"] == 1
 
@@ -800,10 +805,11 @@ def test_maxlag_in_a_200_is_waited_for_as_told(tmp_path: Path, three: Sites, sit
     assert second - first >= 1
 
 
-def test_maxlag_that_does_not_end_is_listed_after_bounded_tries(tmp_path: Path, three: Sites) -> None:
+def test_maxlag_that_does_not_end_ends_the_crawl_and_no_batch_is_cut_up(tmp_path: Path, three: Sites) -> None:
     three.misbehave(lambda _: faults.lag(retry_after=0), "wikipedia")
-    with pytest.raises(MotagsError, match=r"Wikipedia failed 10 times in a row.*maxlag"):
+    with pytest.raises(MotagsError, match=r"Wikipedia: it answers maxlag \(2 tries\)"):
         crawl(tmp_path, params(three, sources=ALL, fetch__tries=2, max_set_aside=1.0))
+    assert len(three.fronts["wikipedia"].seen) == 2
 
 
 @pytest.mark.slow
@@ -1077,13 +1083,6 @@ def test_a_crawl_drops_expired_films_and_lists_too_also_those_that_it_wants_no_m
 
 
 # disk full: non-zero, old outputs intact, nothing half-written under a final name, a rerun succeeds
-
-LIMITED = """
-import resource, runpy, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
-sys.argv = sys.argv[2:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
 
 
 @contextmanager

@@ -149,6 +149,16 @@ def test_nothing_is_fetched_again_where_revisions_fail(table: Table, caplog: pyt
     assert "the site is tired; what was fetched before is kept" in caplog.text
 
 
+def test_resolved_follows_a_redirect_that_has_become_two(table: Table) -> None:
+    table.add([Record("a", {"redirect": "b"}), Record("b", {"redirect": "c"}), Record("c", {"id": 1})])
+    table.add([Record("x", {"redirect": "y"}), Record("y", {"redirect": "x"})])
+    assert resolved(table, "a") == table["c"]
+    assert resolved(table, "x") is None
+    source = Source()
+    Fill(DAY)(table, ["a"], source)
+    assert source.asked == []
+
+
 def test_resolved_follows_a_redirect_and_knows_what_is_gone(table: Table) -> None:
     found, gone = Record("b", {"size": 1}), Record("c", gone="no such page")
     own_field = Record("e", {"redirect": "b", "id": 1})  # of the site that gave it

@@ -110,7 +110,7 @@ class Site(requests.Session):
         """Raise Failed where the block finds that an answer is not built as the site's API says."""
         try:
             yield
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, IndexError):
             raise Failed(f"{self.name} answers {question} in an unknown shape") from None
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -128,6 +128,9 @@ class Site(requests.Session):
                 failure = again.last(f"{self.name}: {again} ({attempt} tries)")
                 if attempt < self.policy.tries:
                     self._pause(again, attempt)
+                elif again.after:  # whatever is asked for next
+                    self._refuse_long(again.after)
+                    self._next_slot = max(self._next_slot, time.monotonic() + again.after)
             except Gone:
                 self._failed_in_a_row = 0
                 raise
@@ -157,12 +160,15 @@ class Site(requests.Session):
         wait = again.after
         if wait is None:
             wait = min(self.policy.max_wait, self.policy.backoff * 2 ** (attempt - 1)) * random.uniform(0.5, 1)  # noqa: S311
+        self._refuse_long(wait)
+        time.sleep(wait)
+
+    def _refuse_long(self, wait: float) -> None:
         if wait > self.policy.max_wait:
             raise MotagsError(
                 f"{self.name} asks to wait {wait:,.0f} s, longer than crawl.fetch.max_wait = {self.policy.max_wait:g}: "
                 "run the same command later, it goes on where it stopped"
             )
-        time.sleep(wait)
 
     def _try(self, method: str, url: str, options: dict[str, Any]) -> tuple[requests.Response, dict[str, Any]]:
         safe = {"stream": True, "allow_redirects": False, "timeout": self.policy.timeout}

@@ -56,7 +56,7 @@ class MediaWiki(Site):
         error = error if isinstance(error, dict) else {"code": error}
         code = str(error.get("code", ""))
         if code.startswith(PASSING):
-            raise TryAgain(f"it answers {code}", retry_after(response))
+            raise TryAgain(f"it answers {code}", retry_after(response), MotagsError)
         raise Failed(f"{self.name} answers {code or 'an error'}: {str(error.get('info', ''))[:200]}")
 
     def ask(self, query: dict[str, Any]) -> dict[str, Any]:
@@ -166,6 +166,8 @@ def _record(page: _Page) -> Record:
     revision = page.revisions[0]
     if "main" not in revision.slots or revision.slots["main"].content is None:
         return Record(page.title, gone="its text is hidden")
+    if page.pageid is None:
+        raise Failed(f"the page {page.title!r} has no pageid")
     content = {
         "title": page.title,
         "pageid": page.pageid,

@@ -18,6 +18,8 @@ TABLES = ("tmdb", "tmdb-lists")  # of the store: all that TMDB gave
 LANGUAGE = "en-US"
 MAX_PAGE = 500  # of discover; TMDB refuses later ones
 PARTS = "keywords,external_ids,videos"
+# tmdbv3api trusts what comes, and an odd answer ends in any of these
+ODD = (TMDbException, RecursionError, KeyError, TypeError, ValueError, AttributeError)
 
 
 class Named(BaseModel):
@@ -155,14 +157,12 @@ class Tmdb:
             "with_original_language": language, "with_origin_country": country,
         }  # fmt: skip
         answer = self._asked(lambda: self._discover.discover_movies({k: v for k, v in asked.items() if v}))
-        try:
+        with self.site.known_shape("a question for a list of films"):
             films = [[int(film["id"]), int(film.get("vote_count") or 0)] for film in answer["results"]]
             return {"pages": int(answer["total_pages"]), "films": films}
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise Failed(f"{self.site.name} gives a list of films in an unknown shape ({error!r:.80})") from None
 
     def _asked(self, question: Any) -> dict[str, Any]:
         try:
             return dict(question()._json)  # tmdbv3api's objects show lists and dicts alike; this is what came
-        except (TMDbException, RecursionError, KeyError, ValueError) as error:  # it trusts what comes
+        except ODD as error:
             raise Failed(f"{self.site.name}: {str(error)[:200]}") from None
