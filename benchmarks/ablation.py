@@ -92,6 +92,7 @@ class Study:
         """The usual head, which knows nothing of the tags."""
         torch.manual_seed(self.seed)
         width = self.encoder.get_embedding_dimension()
+        assert width is not None  # noqa: S101, every encoder has one
         return PlainHead(width, self.Y[seen].shape[1], self.tagger.encoder.dropout)
 
     def logits(
@@ -186,7 +187,7 @@ def main() -> None:
     S = study.ranked([said[name] for name in ("encoder", "words", "name", "description")])
     print(row("shipped, a second ranker on what goes together", study.Y, study.together(S)))
     shrunk = best_thresholds(study.Y, S, study.bench.params["evaluate"].shrinkage)
-    print(row("shipped, thresholds a tag tuned on these films (optimistic)", study.Y, S, shrunk))
+    print(row("shipped, thresholds per tag tuned on these films (optimistic)", study.Y, S, shrunk))
     for macro in (0.0, 0.3, study.tagger.ranker.macro, 1.0):
         print(row(f"shipped, expected F1, macro {macro:g}", study.Y, S, ranker.thresholds_of(S, macro)))
 

@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ from motags.regressions import KEPT, MOST_COEFFICIENTS
 from motags.sparse import SparseRows
 from motags.stratify import folds_of
 from motags.tagger import KnownFilms, Tagger
-from motags.training import SECTIONS, WITNESSES
+from motags.training import SECTIONS, WITNESSES, TorchEncoder
 from motags.words import Mentions, Words
 from peers import Bench
 
@@ -46,7 +47,8 @@ FASTER = 1.5
 def widened(model: Path, bench: Bench, t: int, folder: Path) -> Tagger:
     """The model in 8 bits, its tags repeated until there are t."""
     tagger = Tagger.load(model, "torch")
-    films, head, j = tagger.films_, tagger.encoder_.model.head, np.arange(t) % len(tagger.tags_)
+    encoder = cast("TorchEncoder", tagger.encoder_)
+    films, head, j = tagger.films_, encoder.model.head, np.arange(t) % len(tagger.tags_)
     for name in ("weight", "query", "bias"):
         setattr(head, name, torch.nn.Parameter(getattr(head, name).detach()[j]))
     for name in ("tags_", "kinds_", "descriptions_"):
@@ -64,6 +66,7 @@ def widened(model: Path, bench: Bench, t: int, folder: Path) -> Tagger:
 def _repeated(words: Words, j: np.ndarray) -> Words:
     """The regressions of tags j; where training would keep their largest coefficients alone, ones in these places."""
     coef, intercept = words.coef, words.intercept[j]
+    assert isinstance(coef, np.ndarray)  # noqa: S101, of few tags
     if len(coef) * len(j) <= MOST_COEFFICIENTS:
         return Words(words.tfidf, coef[:, j], intercept)
     kept = np.abs(coef) >= -np.partition(-np.abs(coef), KEPT, axis=0)[KEPT - 1]  # (v, t)

@@ -38,9 +38,10 @@ from servers.tmdb import BEARER, Tmdb, real_films
 from servers.wikidata import Wikidata, real_entities
 
 ROOT = Path(__file__).resolve().parents[1]
-DUMP = "import sys, resource, time\nfrom pathlib import Path\nfrom motags.sources.dump import film_articles\n"
+DUMP = "import re, sys, time\nfrom pathlib import Path\nfrom motags.sources.dump import film_articles\n"
 DUMP += "started = time.perf_counter()\nn = sum(1 for _ in film_articles(Path(sys.argv[1]), int(sys.argv[2])))\n"
-DUMP += "print(n, time.perf_counter() - started, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10)"
+DUMP += "peak = re.findall(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[0]\n"
+DUMP += "print(n, time.perf_counter() - started, int(peak) / 2**10)"
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -53,9 +54,9 @@ def seconds(work: Callable[[], object]) -> float:
     return min(times)
 
 
-def parse(text: str) -> None:
+def parse(text: str) -> tuple[object, ...]:
     """All that a crawl reads from an article."""
-    wikipedia.plot(text), wikipedia.lead(text), wikipedia.categories(text), wikipedia.year(text)
+    return wikipedia.plot(text), wikipedia.lead(text), wikipedia.categories(text), wikipedia.year(text)
 
 
 def parsing(pages: list[Page]) -> None:

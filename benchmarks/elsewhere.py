@@ -22,7 +22,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
 import defusedxml.ElementTree
@@ -132,7 +132,8 @@ def main() -> None:
     sets, seeds = arguments.sets.split(","), [int(seed) for seed in arguments.seeds.split(",")]
     if unknown := set(sets) - {"films", *OTHERS}:
         parser.error(f"--sets: {', '.join(sorted(unknown))} is none of {', '.join(['films', *OTHERS])}")
-    means, ahead = {}, {}
+    means: dict[str, Any] = {}
+    ahead: dict[str, Any] = {}
     for name in sets:
         bench = bench_of(name, arguments.out)
         log.info("%s: %s", name, size_of(bench.corpus))

@@ -41,7 +41,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=42)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    bench, folder = Bench.of_films(arguments.catalogue, arguments.out), arguments.out / f"tagger-{arguments.seed}"
+    bench = Bench.of_films(arguments.catalogue, arguments.out)
+    folder = bench.out / f"tagger-{arguments.seed}"
     if not folder.exists():
         trained(bench, folder, arguments.seed)
     test = bench.corpus.part(bench.rows(arguments.seed)["test"])

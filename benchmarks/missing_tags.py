@@ -56,7 +56,7 @@ def main() -> None:
     bench, seed = Bench.of_films(arguments.catalogue, arguments.out.parent), arguments.seed
     rows = bench.rows(seed)
     known = bench.corpus.part(np.sort(np.concatenate([rows["train"], rows["validation"]])))
-    tagger = Tagger(*(bench.params[name] for name in ("tagger", "embedder")), seed)
+    tagger = Tagger(bench.params["tagger"], bench.params["embedder"], seed)
     descriptions = dict(zip(known.tags, bench.descriptions, strict=True))
     films = tagger.fit(known.texts, known.Y, tags=known.tags, descriptions=descriptions, ids=known.ids).films_
     groups = drawn(films.out_of_fold, tagger.thresholds_, films.Y, seed)

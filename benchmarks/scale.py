@@ -28,7 +28,7 @@ import numpy as np
 import torch
 import vl_convert
 from tokenizers import BertWordPieceTokenizer
-from transformers import BertConfig, BertModel, BertTokenizerFast
+from transformers import BertConfig, BertModel, BertTokenizerFast  # type: ignore[attr-defined]  # it is made when asked for
 
 from motags.artifacts import replacing
 from motags.embedder import EmbedderParams
@@ -131,7 +131,7 @@ def measured(n: int, t: int, width: int, seed: int) -> dict[str, float]:
         done = time.perf_counter()
     best = films.Y[n:][np.arange(NEW), scores.argmax(1)].mean()
     return {
-        "films": n, "tags": t, "width": width, "minutes": (trained - started) / 60,
+        "films": n, "tags": t, "width": width, "seed": seed, "minutes": (trained - started) / 60,
         "films_a_second": NEW / (done - trained), "peak_gb": peak_memory_mb() / 2**10,
         "peak_before_gb": before / 2**10, "p_at_1": float(best),
     }  # fmt: skip
@@ -198,7 +198,8 @@ def main() -> None:
     points: list[dict[str, float]] = json.loads(kept.read_text()) if kept.exists() else []
     for point in filter(None, arguments.points.split(",")):
         n, t = map(int, point.split("x"))
-        if any((p["films"], p["tags"], p["width"]) == (n, t, arguments.width) for p in points):
+        asked = {"films": n, "tags": t, "width": arguments.width, "seed": arguments.seed}
+        if any(asked.items() <= p.items() for p in points):
             continue
         options = ["--out", str(arguments.out), "--width", str(arguments.width), "--seed", str(arguments.seed)]
         command = [sys.executable, __file__, "--point", point, *options]
@@ -206,7 +207,7 @@ def main() -> None:
         points.sort(key=lambda p: (p["width"], p["tags"], p["films"]))
         with replacing(kept) as temporary:
             temporary.write_text(json.dumps(points, indent=1) + "\n")
-    shown = [p for p in points if p["width"] == arguments.width]
+    shown = [p for p in points if (p["width"], p["seed"]) == (arguments.width, arguments.seed)]
     print(table(shown))
     with replacing(arguments.out / "scale.png") as temporary:
         temporary.write_bytes(plot(shown))

@@ -29,6 +29,7 @@ def f1_by_tag(bench: Bench, name: str, seeds: list[int]) -> pd.DataFrame:
         if result is None:
             raise SystemExit(f"{name}, seed {seed}, was not asked yet: run peers.py --methods {name} --seeds {seed}")
         _, own = bench.answers(result, scorer.Y_validation)
+        assert own.thresholds is not None  # noqa: S101, `answers` gives every method some
         f1.append(f1_per_tag(scorer.Y_test, decide(own.test, own.thresholds)))
         rows = bench.rows(seed)
         support.append(bench.corpus.Y[np.concatenate([rows["train"], rows["validation"]])].sum(0))

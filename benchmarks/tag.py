@@ -25,13 +25,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from motags.embedder import EmbedderParams, pretrained
+from motags.onnx_models import Form
 from motags.stage import PARAMS, read_params
 from motags.tagger import Tagger
 from motags.tagging import Job
 
 ROOT = Path(__file__).resolve().parents[1]
 MOTAGS = Path(sys.executable).parent / "motags"
-FORMS = ("int8", "float32", "torch")
+FORMS: tuple[Form, ...] = ("int8", "float32", "torch")
 FITTED = 600  # films that the rival's regression is fitted on: it takes no longer to answer after more
 SINGLE = 20  # films, one by one, for the first answer
 
