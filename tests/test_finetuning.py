@@ -1,7 +1,9 @@
 """Fine-tuning: it learns, goes on after a kill, shares work between processes, and stops at NaN."""
 
 import json
+import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -135,12 +137,13 @@ def test_a_batch_is_never_a_single_film(tiny_encoder: Path, tmp_path: Path) -> N
 
 
 SCRIPT = """
-import json, sys
+import json, logging, sys
 from pathlib import Path
 import numpy as np
 import torch
 sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
+logging.basicConfig(level=logging.INFO)
 from test_finetuning import TEXTS, Y
 from test_embedder import params
 from motags.embedder import pretrained, save
@@ -160,36 +163,45 @@ def script(folder: Path, encoder: Path, epochs: int) -> list[str]:
     return [sys.executable, "script.py"]
 
 
+def epochs_kept(checkpoint: Path) -> int:
+    try:
+        return int(json.loads((checkpoint / "progress.json").read_text())["steps"][-1]["epoch"])
+    except (FileNotFoundError, json.JSONDecodeError):  # not there yet, or being replaced
+        return 0
+
+
 def test_a_killed_run_goes_on_from_its_last_epoch_with_the_same_result(tiny_encoder: Path, tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     command = script(straight, tiny_encoder, 12)
     whole = subprocess.run(command, cwd=straight, check=True, capture_output=True, text=True)
     process = subprocess.Popen(script(killed, tiny_encoder, 12), cwd=killed, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (killed / "checkpoint/progress.json").exists() and time.monotonic() < deadline:
+    while process.poll() is None and epochs_kept(killed / "checkpoint") < 3:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (killed / "encoder").exists()
     again = subprocess.run([sys.executable, "script.py"], cwd=killed, check=True, capture_output=True, text=True)
+    found = re.search(r"going on after epoch (\d+)", again.stderr)
+    assert found, again.stderr
+    assert 3 <= int(found[1]) < 12
     assert json.loads(whole.stdout) == json.loads(again.stdout)
     one, other = ((folder / "encoder/model.safetensors").read_bytes() for folder in (straight, killed))
     assert one == other
 
 
-def test_a_checkpoint_of_other_films_is_not_taken_up(tiny_encoder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("texts", "labels"), [(TEXTS[::-1], Y), (TEXTS, Y[::-1].copy())], ids=["texts", "tags"])
+def test_a_checkpoint_of_other_films_is_not_taken_up(
+    tiny_encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, texts: list[str], labels: np.ndarray
+) -> None:
     settings = params(tiny_encoder, epochs=2)
-    clean = pretrained(settings)
+    clean, again = pretrained(settings), pretrained(settings)
     finetune(clean, TEXTS, Y, settings, 0, tmp_path / "clean")
-    stopped = pretrained(settings)
-    folder = tmp_path / "left"
-    process = subprocess.Popen(script(folder, tiny_encoder, 12), cwd=folder, stderr=subprocess.DEVNULL)
-    while not (folder / "checkpoint/progress.json").exists() and process.poll() is None:
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-    finetune(stopped, TEXTS, Y, settings, 0, folder / "checkpoint")
-    assert same(weights(clean), weights(stopped))
+    finetune(pretrained(settings), texts, labels, settings, 0, tmp_path / "left")
+    checked(tmp_path / "left")
+    with caplog.at_level(logging.INFO):
+        finetune(again, TEXTS, Y, settings, 0, tmp_path / "left")
+    assert "is of another run: starting anew" in caplog.text
+    assert same(weights(clean), weights(again))
 
 
 def test_torchrun_shares_the_batches_and_one_process_writes(tiny_encoder: Path, tmp_path: Path) -> None:

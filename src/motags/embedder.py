@@ -20,6 +20,7 @@ from motags.errors import MotagsError
 
 EMBEDDED = "all-MiniLM-L6-v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+MAX_GRADIENT_NORM = 1.0  # of a step of training
 POOLED_LAYERS = 4  # the paper's "average of the last four layers"
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
         )
     except (OSError, ValueError) as error:
         raise MotagsError(f"embedder.model = {params.model!r} can't be loaded: {_first_line(error)}") from error
-    most = getattr(encoder.config, "max_position_embeddings", params.max_tokens)
+    places = getattr(encoder.config, "max_position_embeddings", params.max_tokens)
+    most = min(places, encoder.tokenizer.model_max_length)  # a RoBERTa has two places more than it reads
     if params.max_tokens > most:
         raise MotagsError(f"embedder.max_tokens = {params.max_tokens}: {params.model!r} reads {most} at most")
     layers = encoder.config.num_hidden_layers

@@ -19,12 +19,18 @@ from torch import nn
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from motags.artifacts import checked, is_first_process, sealing
-from motags.embedder import EmbedderParams, be_repeatable, device_of, layers_of, slope, uses_bfloat16
+from motags.embedder import (
+    MAX_GRADIENT_NORM,
+    EmbedderParams,
+    be_repeatable,
+    device_of,
+    layers_of,
+    slope,
+    uses_bfloat16,
+)
 from motags.errors import MotagsError
 from motags.progress import reported
 from motags.triplets import triplet_loss
-
-MAX_GRADIENT_NORM = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +70,13 @@ def finetune(
         batches = _batches([len(ids) for ids in tokens], params.batch_size, seed + epoch)
         mine = batches[accelerator.process_index :: accelerator.num_processes]
         own = mine[: len(batches) // accelerator.num_processes]  # as many as every other process has
+        if not own:
+            raise MotagsError(
+                f"{len(batches)} batches are too few for {accelerator.num_processes} processes: start fewer, or lower "
+                "embedder.batch_size"
+            )
         for i, rows in enumerate(reported(own, f"epoch {epoch}", "batches")):
-            progress = (epoch - 1 + (i + 1) / len(mine)) / params.epochs
+            progress = (epoch - 1 + (i + 1) / len(own)) / params.epochs
             for group in optimizer.param_groups:
                 group["lr"] = params.learning_rate * slope(progress, params.warmup)
             padded = encoder.tokenizer.pad({"input_ids": [tokens[row] for row in rows]}, return_tensors="pt")

@@ -15,13 +15,12 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from motags.embedder import EmbedderParams, be_repeatable, device_of, slope, uses_bfloat16
+from motags.embedder import MAX_GRADIENT_NORM, EmbedderParams, be_repeatable, device_of, slope, uses_bfloat16
 from motags.errors import MotagsError
 from motags.progress import reported
 from motags.tag_encoder import TagEncoder, tokenized, transformer_of
 
 WARMUP = 0.1  # share of the steps in which the rate rises
-MAX_GRADIENT_NORM = 1.0
 MOST_TAGS = 512  # of a step, if there are more: all that its films bear, and some that they don't
 MOST_BYTES = 2 * 2**30  # of states in memory: more lie in a file
 BUCKET = 50  # batches among which films of like length are put together
