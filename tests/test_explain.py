@@ -45,6 +45,15 @@ def test_the_films_named_bear_the_tag_and_the_nearest_comes_first(learned: Tagge
     np.testing.assert_allclose([near for _, _, near in why.films], np.sort(bearers)[::-1][:7], atol=1e-5)
 
 
+def test_a_training_film_is_not_like_itself(learned: Tagger) -> None:
+    row, j = 5, int(learned.films_.Y[5].argmax())
+    text = films(120)[0][row]
+    ten = explain(learned, text, [TAGS[j]], near=10)[0]
+    others = explain(learned, text, [TAGS[j]], near=9, film=str(row))[0]
+    assert str(row) in {id_ for id_, _, _ in ten.films}
+    assert others.films == [film for film in ten.films if film[0] != str(row)]
+
+
 def test_a_cluster_is_told_by_the_tags_that_are_oftener_in_it(learned: Tagger) -> None:
     own = learned.clusters(learned.films_.embeddings)
     for cluster in np.unique(own):
@@ -59,7 +68,7 @@ def test_a_tag_that_the_model_does_not_know_is_refused_by_name(learned: Tagger) 
         explain(learned, "a cowboy", ["western"])[0]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(text=st.text(max_size=300))
 def test_parts_are_words_of_the_text_in_order_and_bounded(learned: Tagger, text: str) -> None:
     words = explain(learned, text, ["cowboy"])[0].words

@@ -12,6 +12,7 @@ from defusedxml import ElementTree
 
 from motags.errors import MotagsError
 from motags.films import read_catalogue
+from motags.tagging import Reading
 from motags.web.exports import write_catalogue, write_table
 from motags.web.label_studio import read_label_studio, write_label_studio
 from motags.web.loading import take
@@ -27,9 +28,7 @@ Json = Any
 def review(tmp_path: Path) -> Path:
     """Films a to d, where `a` has tags in the catalogue, and the model gives `war` to all."""
     path = tmp_path / "review.sqlite"
-    store = make(path)
-    films = [(film("a", ["Drama", "war"]), "text of a"), *((film(name), f"text of {name}") for name in "bcd")]
-    store.take(films, [("war", "genre", 0.5), ("heist", "keyword", 0.4)])
+    make(path, tags={"a": ["Drama", "war"]})
     return path
 
 
@@ -225,7 +224,9 @@ def test_a_catalogue_is_read_as_motags_tag_reads_it(tmp_path: Path) -> None:
         "id,title,text,synopsis,tags\n1,One,Its text.,Its synopsis.,drama|Noir\n2,Two,Only a text.,,DRAMA|Drama\n"
     )
     store = Store(Database(tmp_path / "review.sqlite"))
-    model = SimpleNamespace(tags_=["Drama", "War"], kinds_=["genre", "genre"], thresholds_=np.array([0.5, 0.4]))
+    model = SimpleNamespace(
+        tags_=["Drama", "War"], kinds_=["genre", "genre"], thresholds_=np.array([0.5, 0.4]), reading_=Reading()
+    )  # fmt: skip
     take(store, tmp_path / "films.csv", cast("Model", model))
     assert [row["text"] for row in store.unscored("v", 9)] == ["Its text.", "Only a text."]
     write_catalogue(tmp_path / "review.sqlite", tmp_path / "films.jsonl")
@@ -237,7 +238,7 @@ def test_a_catalogue_is_read_as_motags_tag_reads_it(tmp_path: Path) -> None:
 def test_of_films_with_one_id_title_and_text_are_those_of_the_first(tmp_path: Path) -> None:
     (tmp_path / "films.csv").write_text("id,title,text\n1,Alien,In space.\n1,Heat,In Los Angeles.\n")
     store = Store(Database(tmp_path / "review.sqlite"))
-    model = SimpleNamespace(tags_=["Drama"], kinds_=["genre"], thresholds_=np.array([0.5]))
+    model = SimpleNamespace(tags_=["Drama"], kinds_=["genre"], thresholds_=np.array([0.5]), reading_=Reading())
     take(store, tmp_path / "films.csv", cast("Model", model))
     one = store.film("1")
     assert one

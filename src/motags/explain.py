@@ -34,8 +34,11 @@ class Explanation:
     cluster_tags: list[str]
 
 
-def explain(tagger: Tagger, text: str, tags: Sequence[str], near: int = 5) -> list[Explanation]:
+def explain(tagger: Tagger, text: str, tags: Sequence[str], near: int = 5, film: str = "") -> list[Explanation]:
     """Explain some tags of one text by occlusion (Zeiler and Fergus 2014, section 4.2): each word is left out in turn.
+
+    Args:
+        near: training films to name, at most; film: id of the one whose text it is, which is not named.
 
     Raises:
         MotagsError: the tagger does not know a tag.
@@ -51,7 +54,7 @@ def explain(tagger: Tagger, text: str, tags: Sequence[str], near: int = 5) -> li
         p = np.clip(scored.scores[:, j].astype(np.float64), 1e-9, 1 - 1e-9)
         odds = np.log(p) - np.log1p(-p)
         words = [(start, end, float(odds[0] - without)) for (start, end), without in zip(spans, odds[1:], strict=True)]
-        films = _near(tagger, scored.embeddings[0], j, near)
+        films = _near(tagger, scored.embeddings[0], j, near, film)
         score, threshold = float(scored.scores[0, j]), float(tagger.thresholds_[j])
         explanations.append(Explanation(tagger.tags_[j], score, threshold, words, films, cluster, typical))
     return explanations
@@ -64,9 +67,10 @@ def _spans(text: str) -> list[tuple[int, int]]:
     return [(words[run[0]][0], words[run[-1]][1]) for run in runs]
 
 
-def _near(tagger: Tagger, embedding: np.ndarray, j: int, count: int) -> list[tuple[str, str, float]]:
+def _near(tagger: Tagger, embedding: np.ndarray, j: int, count: int, film: str) -> list[tuple[str, str, float]]:
     films = tagger.films_
     bear = np.flatnonzero(films.Y[:, j])
+    bear = bear[bear != films.row_of.get(film, -1)]
     cosines = films.embeddings[bear] @ embedding
     best = np.argsort(-cosines, kind="stable")[:count]
     return [

@@ -3,9 +3,12 @@
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -80,10 +83,23 @@ class Review:
         """A browser of a reviewer who gave this name."""
         return Client(self.address, name)
 
+    def memory_now_mb(self) -> float:
+        """Its memory now, from which `memory_mb` starts anew."""
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+        return self.memory_mb()
+
     def memory_mb(self) -> float:
         """The peak of its memory so far."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
+
+    def wait_for_suggestions(self, films: int) -> None:
+        """Wait until as many films have suggestions, which are made in the background: they order the queue."""
+        until = time.monotonic() + 60
+        with closing(sqlite3.connect(self.decisions)) as connection:
+            while connection.execute("SELECT count(*) FROM scored").fetchone() != (films,):
+                assert time.monotonic() < until, "not all films were scored"
+                time.sleep(0.05)
 
 
 class Client:

@@ -76,9 +76,11 @@ def write(decisions: Path, output: Path, lines: Lines) -> Counts:
         for line in lines(store):
             file.write(line)
             number += line.count("\n")
-    done, verdicts = store.history.done(), store.history.all_verdicts()
+    here = {film["id"] for film in store.database.read("SELECT id FROM film")}  # decisions on other films stay
+    done = store.history.done().keys() & here
+    verdicts = {film: tags for film, tags in store.history.all_verdicts().items() if film in here}
     ties = sum(agreed(said) is None for tags in verdicts.values() for said in tags.values())
-    return Counts(number, len(done), len(verdicts.keys() - done.keys()), ties)
+    return Counts(number, len(done), len(verdicts.keys() - done), ties)
 
 
 def agreed(verdicts: Iterable[Verdict]) -> bool | None:

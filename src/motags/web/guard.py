@@ -1,10 +1,10 @@
 """Who may ask what: the host's name, the origin and the token of a request, before any other code sees it."""
 
 import hmac
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -64,20 +64,12 @@ class Guard:
         return answer
 
     def _without_token(self, headers: Headers) -> PlainTextResponse | None:
-        if self.token is None or self._right(_cookie(headers, self.cookie)):
+        if self.token is None or self._right(cookie_parser(headers.get("cookie", "")).get(self.cookie, "")):
             return None
         return PlainTextResponse("Open the address with the token that `motags review` printed when it started.", 401)
 
     def _right(self, given: str) -> bool:
         return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
-
-
-def _cookie(headers: Headers, name: str) -> str:
-    try:
-        morsel = SimpleCookie(headers.get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
 
 
 def _secured(send: Send) -> Send:

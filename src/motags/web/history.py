@@ -26,7 +26,6 @@ class Verdict:
 
     reviewer: str
     kind: str
-    at: str
 
     @property
     def yes(self) -> bool:
@@ -94,14 +93,14 @@ class History:
         rows = self.database.read("SELECT * FROM verdict WHERE film = :film ORDER BY at", film=film)
         by_tag: dict[str, list[Verdict]] = defaultdict(list)
         for row in rows:
-            by_tag[row["tag"]].append(Verdict(row["reviewer"], row["kind"], row["at"]))
+            by_tag[row["tag"]].append(Verdict(row["reviewer"], row["kind"]))
         return by_tag
 
     def all_verdicts(self) -> dict[str, dict[str, list[Verdict]]]:
         """`verdicts` of all films that have any, by film."""
         films: dict[str, dict[str, list[Verdict]]] = defaultdict(lambda: defaultdict(list))
         for row in self.database.read("SELECT * FROM verdict ORDER BY at"):
-            films[row["film"]][row["tag"]].append(Verdict(row["reviewer"], row["kind"], row["at"]))
+            films[row["film"]][row["tag"]].append(Verdict(row["reviewer"], row["kind"]))
         return films
 
     def done(self, films: Sequence[str] | None = None) -> dict[str, list[str]]:

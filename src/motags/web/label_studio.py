@@ -95,7 +95,7 @@ def read_label_studio(decisions: Path, source: Path) -> TakenBack:
     for number, task in enumerate(_exported(source), start=1):
         try:
             _take(store, task, back)
-        except (MotagsError, KeyError, TypeError, AttributeError, IndexError) as error:
+        except (MotagsError, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             back.set_aside.append(f"{source.name}, task {number}: {error if isinstance(error, MotagsError) else FORM}")
     return back
 

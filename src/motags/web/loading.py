@@ -6,7 +6,7 @@ from pathlib import Path
 
 from motags.catalogue import rows
 from motags.errors import MotagsError
-from motags.films import Film, Tag, read_catalogue
+from motags.films import Film, Tag, film_of, read_catalogue
 from motags.tagging import Entry, Reading
 from motags.vocabulary import composed
 from motags.web.scoring import Model
@@ -28,16 +28,15 @@ def take(store: Store, catalogue: Path, model: Model) -> None:
         log.warning("%s: %d rows can't be used; %s: %s", catalogue, len(aside), aside[0].where, aside[0].reason)
     tags = list(zip(model.tags_, model.kinds_, map(float, model.thresholds_), strict=True))
     spelled = _Spelling(model.tags_)
-    texts = texts_of(catalogue)
+    texts = texts_of(catalogue, model.reading_)
     store.take((_with_text(spelled.film(film), texts.get(film.id, "")) for film in films), tags)
 
 
-def texts_of(catalogue: Path) -> dict[str, str]:
+def texts_of(catalogue: Path, reading: Reading) -> dict[str, str]:
     """Of each film's id the text that stands for it, as `motags tag` reads it; of the first film with an id."""
-    reading = Reading()
     texts: dict[str, str] = {}
     for _, row in rows(catalogue):
-        if isinstance(entry := reading.entry(row), Entry):
+        if isinstance(entry := reading.entry(row), Entry) and isinstance(film_of(row, catalogue.name), Film):
             texts.setdefault(entry.id, entry.text)
     return texts
 

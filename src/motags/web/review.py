@@ -157,7 +157,7 @@ class Review:
         film = await anyio.to_thread.run_sync(self._film, film_id)
         if not (film["text"] and self.scorer.knows(tag)):
             raise HTTPException(404, "the model has no such tag, or the film no text")
-        explained = partial(self.scorer.why, film["text"], tag)
+        explained = partial(self.scorer.why, film_id, film["text"], tag)
         reason = await anyio.to_thread.run_sync(explained, limiter=self._explaining)
         return {"html": self.pages.part("why", tag=tag, reason=reason), "text": self.pages.part("text", reason=reason)}
 

@@ -3,13 +3,14 @@
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
 
+from motags.tagging import Reading
 from motags.web.store import Scored, Store
 
 BATCH = 32  # films scored at once in the background: a film that a reviewer waits for comes after one such batch
@@ -25,10 +26,14 @@ class Model(Protocol):
     tags_: list[str]
     kinds_: list[str]
     thresholds_: np.ndarray
+    reading_: Reading
     version_: str
 
     def score(self, texts: list[str]) -> Any:
-        """Of n texts, `.scores` (n, t) float32."""
+        """Of n texts, what `held_out` takes."""
+
+    def held_out(self, ids: Sequence[str], scored: Any) -> np.ndarray:
+        """Scores (n, t) float32 of n films, each by models that have not seen it."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +43,21 @@ class Reason:
     Attributes:
         pieces: the text, cut where words begin or end that carry the score; each with a weight from -1 to 1.
         films: titles of the nearest training films that bear the tag, and their similarity.
-        kind: tags that are typical of the text's cluster.
+        typical: tags of the text's cluster.
     """
 
     score: float
     threshold: float
     pieces: tuple[tuple[str, float], ...]
     films: tuple[tuple[str, float], ...]
-    kind: tuple[str, ...]
+    typical: tuple[str, ...]
 
 
-Explain = Callable[[Any, str, Sequence[str]], Any]
+class Explain(Protocol):
+    """What says why a text has a score for a tag."""
+
+    def __call__(self, model: Any, text: str, tags: Sequence[str], /, *, film: str) -> Sequence[Any]:
+        """Of each tag why; `film` is the id of the film whose text it is."""
 
 
 class Scorer:
@@ -90,9 +99,10 @@ class Scorer:
             self._score([film])
 
     def _score(self, films: Sequence[sqlite3.Row]) -> None:
+        ids = [film["id"] for film in films]
         with self._busy:
-            scores = self.model.score([film["text"] for film in films]).scores
-        self.store.suggest(self.model.version_, self._read([film["id"] for film in films], scores))
+            scores = self.model.held_out(ids, self.model.score([film["text"] for film in films]))
+        self.store.suggest(self.model.version_, self._read(ids, scores))
 
     def _read(self, films: Sequence[str], scores: np.ndarray) -> list[Scored]:
         thresholds = self.model.thresholds_
@@ -117,11 +127,12 @@ class Scorer:
             Y[i, [self._column[tag] for tag in self.store.catalogued(film) if tag in self._column]] = True
         return Y
 
-    def _why(self, text: str, tag: str) -> Reason:
+    def _why(self, film: str, text: str, tag: str) -> Reason:
         with self._busy:
-            found = self._explain(self.model, text, [tag])[0]
+            score = self.model.held_out([film], self.model.score([text]))[0, self._column[tag]]
+            found = self._explain(self.model, text, [tag], film=film)[0]
         films = tuple((title, float(similarity)) for _, title, similarity in found.films)
-        return Reason(found.score, found.threshold, pieces(text, found.words), films, tuple(found.cluster_tags))
+        return Reason(float(score), found.threshold, pieces(text, found.words), films, tuple(found.cluster_tags))
 
 
 def worth(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

@@ -74,11 +74,12 @@ def serve(
     from motags.tagger import Tagger  # noqa: PLC0415
 
     token, name = _token(host), _reviewer(host, reviewer)
+    if not catalogue.is_file():
+        raise MotagsError(f"{catalogue} is missing, or no file: name a catalogue")
     with _listening(host, port) as listener:
-        store = Store(Database(decisions))
         tagger = Tagger.load(model, "float32", threads=max(1, cores() - 1))  # one core is the page's
-        films = sha256(catalogue) if catalogue.is_file() else ""  # `take` says what is wrong
-        with _only_with(decisions, {"model": tagger.version_, "catalogue": films}):
+        store = Store(Database(decisions))
+        with _only_with(decisions, {"model": tagger.version_, "catalogue": sha256(catalogue)}):
             take(store, catalogue, tagger)
             answer(listener, host, token, name, Scorer(tagger, explain, store), say)
 

@@ -4,7 +4,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 from motags.films import Film
 from motags.web.history import History, Verdict
@@ -60,7 +59,6 @@ class Row:
     """A tag of a film as the page shows it; `given` says that the model gives it, not only considers it."""
 
     tag: str
-    kind: str = ""
     score: float | None = None
     threshold: float | None = None
     given: bool = False
@@ -98,7 +96,7 @@ class Store:
         self.history = History(database)
 
     def take(self, films: Iterable[tuple[Film, str]], tags: Iterable[tuple[str, str, float]]) -> None:
-        """Take over a catalogue and a model's tags; what was suggested for a text that has changed is dropped.
+        """Take over a catalogue and a model's tags; what was suggested for a film that has changed is dropped.
 
         Args:
             films: each with the text that the model reads, or "".
@@ -110,7 +108,7 @@ class Store:
             connection.executemany("INSERT INTO came VALUES (?, ?, ?, ?, ?)", rows)
             for table in ("suggestion", "scored"):
                 connection.execute(
-                    f"DELETE FROM {table} WHERE film NOT IN (SELECT id FROM film JOIN came USING (id, text))"  # noqa: S608
+                    f"DELETE FROM {table} WHERE film NOT IN (SELECT id FROM film JOIN came USING (id, text, record))"  # noqa: S608
                 )
             connection.execute("DELETE FROM film")
             connection.execute("INSERT INTO film SELECT * FROM came")
@@ -168,16 +166,16 @@ class Store:
             tags[found["tag"]] = replace(row, score=found["score"], given=bool(found["given"]))
         for tag, verdicts in self.history.verdicts(film["id"]).items():
             tags[tag] = replace(tags.get(tag, Row(tag)), verdicts=tuple(verdicts))
-        known = self._known(list(tags))
-        rows = [replace(row, **known.get(row.tag, {})) for row in tags.values()]
+        thresholds = self._thresholds(list(tags))
+        rows = [replace(row, threshold=thresholds.get(row.tag)) for row in tags.values()]
         return sorted(rows, key=lambda row: (-row.likely, -(row.score or 0), row.tag))
 
-    def _known(self, names: list[str]) -> dict[str, dict[str, Any]]:
+    def _thresholds(self, names: list[str]) -> dict[str, float | None]:
         rows = self.database.read(
-            "SELECT name, kind, threshold FROM tag WHERE name IN (SELECT value FROM json_each(:names))",
+            "SELECT name, threshold FROM tag WHERE name IN (SELECT value FROM json_each(:names))",
             names=json.dumps(names),
         )
-        return {row["name"]: {"kind": row["kind"], "threshold": row["threshold"]} for row in rows}
+        return {row["name"]: row["threshold"] for row in rows}
 
     def tags(self) -> list[sqlite3.Row]:
         """All tags (name, kind): the model's, the catalogue's, and those that reviewers added."""

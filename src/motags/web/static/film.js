@@ -20,7 +20,7 @@ function newAct() {
 
 async function answer(address, options) {
   const got = await fetch(address, options);
-  const body = await got.json().catch(() => ({}));
+  const body = await got.json().catch((error) => { if (got.ok) throw error; return {}; }); // cut short: ask again
   if (!got.ok) throw Object.assign(new Error(body.error ?? `the server said ${got.status}`), { final: got.status < 500 });
   return body;
 }
@@ -37,7 +37,7 @@ async function send(address, body) {
   }
 }
 
-let last = Promise.resolve(); // one after the other, in the order of the keys
+let last = Promise.resolve(); // one after the other, in the order of the keys; each sees the page as the one before left it
 
 function inTurn(work) {
   last = last.then(work).catch((error) => say(`Not kept: ${error.message}. Please try again.`, true));
@@ -64,21 +64,19 @@ function focusRow(row, kind = "accept", preventScroll = false) {
   row?.querySelector(`[data-kind=${kind}]`)?.focus({ preventScroll });
 }
 
-function decide(decisions, focus) {
-  return inTurn(async () => {
-    const kept = await send("/decide", { act: newAct(), film, decisions });
-    tags.innerHTML = kept.html;
-    say(kept.said);
-    unlit();
-    focus();
-  });
+async function decide(decisions, focus) {
+  const kept = await send("/decide", { act: newAct(), film, decisions });
+  tags.innerHTML = kept.html;
+  say(kept.said);
+  unlit();
+  if (document.activeElement !== add) focus(); // somebody is typing there by now
 }
 
 function pressByKey(kind) {
   const row = currentRow();
   if (!row) return say("Nothing is left to decide here.");
   if (isPressed(row, kind)) return say(`${row.dataset.tag} is ${kind}ed already.`);
-  press(row, kind, true);
+  return press(row, kind, true);
 }
 
 function isPressed(row, kind) {
@@ -89,14 +87,15 @@ function press(row, kind, onward) {
   const tag = row.dataset.tag;
   const taken = isPressed(row, kind);
   const after = nextLeft(rows().slice(rows().indexOf(row) + 1))?.dataset.tag;
-  decide([{ kind: taken ? "clear" : kind, tag }], () => {
+  return decide([{ kind: taken ? "clear" : kind, tag }], () => {
     focusRow(onward && rowOf(after) || rowOf(tag) || rows()[0], onward ? "accept" : kind);
   });
 }
 
 function acceptRest() {
   const open = rows().filter((row) => "left" in row.dataset);
-  if (open.length) decide(open.map((row) => ({ kind: "accept", tag: row.dataset.tag })), () => document.getElementById("done").focus());
+  if (!open.length) return undefined;
+  return decide(open.map((row) => ({ kind: "accept", tag: row.dataset.tag })), () => document.getElementById("done").focus());
 }
 
 // why
@@ -121,7 +120,7 @@ async function why(row) {
   panel.textContent = "The model reads the text again …";
   try {
     const reason = await answer(`/why?${new URLSearchParams({ id: film, tag: row.dataset.tag })}`);
-    if (panel.hidden) return;
+    if (panel.hidden || !panel.isConnected) return;
     panel.innerHTML = reason.html;
     text.innerHTML = reason.text;
   } catch (error) {
@@ -132,9 +131,11 @@ async function why(row) {
 tags.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  if (button.id === "rest") acceptRest();
-  else if (button.dataset.kind === "why") why(button.closest(".row"));
-  else press(button.closest(".row"), button.dataset.kind, false);
+  const tag = button.closest(".row")?.dataset.tag;
+  const kind = button.dataset.kind;
+  if (button.id === "rest") inTurn(acceptRest);
+  else if (kind === "why") why(rowOf(tag));
+  else inTurn(() => press(rowOf(tag), kind, false));
 });
 
 // to another film
@@ -223,7 +224,7 @@ function choose(tag) {
   closeOptions();
   add.value = "";
   known = undefined;
-  decide([{ kind: rowOf(tag) ? "accept" : "add", tag }], () => add.focus());
+  inTurn(() => decide([{ kind: rowOf(tag) ? "accept" : "add", tag }], () => add.focus()));
 }
 
 function leaveAdding() {
@@ -260,11 +261,11 @@ function moveRow(step) {
 }
 
 Object.assign(actions, {
-  j: () => moveRow(1),
-  k: () => moveRow(-1),
-  a: () => pressByKey("accept"),
-  r: () => pressByKey("reject"),
-  w: () => rows().length && why(currentRow() ?? rows()[0]),
+  j: () => inTurn(() => moveRow(1)),
+  k: () => inTurn(() => moveRow(-1)),
+  a: () => inTurn(() => pressByKey("accept")),
+  r: () => inTurn(() => pressByKey("reject")),
+  w: () => inTurn(() => { if (rows().length) why(currentRow() ?? rows()[0]); }), // nothing waits for the answer
   "+": () => add.focus(),
 });
 
