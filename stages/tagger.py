@@ -5,19 +5,20 @@ from pathlib import Path
 import numpy as np
 
 from motags.artifacts import write_arrays
-from motags.corpus import Corpus, kinds_of
+from motags.corpus import Corpus, DatasetParams, kinds_of
 from motags.embedder import EmbedderParams, load
 from motags.stage import Seed, run
 from motags.stratify import parts_of
 from motags.tables import read_parquet
 from motags.tagger import Tagger
+from motags.tagging import Reading
 from motags.training import TaggerParams
 from motags.vocabulary import read_descriptions
 
 
 def tagger(
     films: Path, split: Path, descriptions: Path, pretrained: Path, tagger_out: Path, scores_out: Path,
-    *, tagger: TaggerParams, embedder: EmbedderParams, seed: Seed,
+    *, dataset: DatasetParams, tagger: TaggerParams, embedder: EmbedderParams, seed: Seed,
 ) -> None:  # fmt: skip
     frame = read_parquet(films)
     corpus = Corpus.from_frame(frame)
@@ -27,6 +28,7 @@ def tagger(
     fitted = Tagger(tagger, embedder, seed).fit(
         known.texts, known.Y, tags=corpus.tags, descriptions=said, kinds=kinds_of(frame), ids=known.ids,
         titles=known.titles, encoder=load(pretrained),
+        reading=Reading(dataset.text, dataset.lead, dataset.min_plot_words, dataset.max_words),
     )  # fmt: skip
     fitted.save(tagger_out)
     scores = np.full(corpus.Y.shape, np.nan, dtype=np.float32)

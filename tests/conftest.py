@@ -13,6 +13,7 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # the networks of the tests are tiny: a second thread only waits
 
+import hypothesis
 import pytest
 import torch
 from filelock import FileLock
@@ -30,6 +31,22 @@ def sample_films(n: int) -> list[dict[str, object]]:
     lines = SAMPLE.read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines[:n]]
 
+
+def telling_films(n: int) -> list[dict[str, object]]:
+    """The same films; each text ends with its tags, so that there is something to learn in seconds."""
+    return [film | {"synopsis": f"{film['synopsis']} {', '.join(film['tags'])}."} for film in sample_films(n)]  # type: ignore[arg-type]
+
+
+hypothesis.settings.register_profile("motags", deadline=None)  # a test may wait for the other worker's processes
+hypothesis.settings.load_profile("motags")
+
+# Runs a script whose files may not grow beyond a number of bytes: a disk that fills up in the middle of a file.
+LIMITED = """
+import resource, runpy, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
+sys.argv = sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 MakeOnce = Callable[[str, Callable[[Path], object]], Path]
 
@@ -80,8 +97,13 @@ def make_tiny_encoder(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def tagger_folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tagger_folder(tiny_encoder: Path, once: MakeOnce) -> Path:
     """A model's folder: a tagger that was trained in two seconds on the first 120 films of the sample."""
+    return once("tagger", lambda folder: make_tagger(folder, tiny_encoder))
+
+
+def make_tagger(folder: Path, encoder: Path) -> None:
+    """Write the model of `tagger_folder`."""
     films = sample_films(120)
     own = [list(map(str, film["tags"])) for film in films]  # type: ignore[call-overload]
     counts = Counter(tag for tags in own for tag in tags)
@@ -91,16 +113,14 @@ def tagger_folder(tiny_encoder: Path, tmp_path_factory: pytest.TempPathFactory) 
             "folds": 2, "clusters": 4, "encoder": {"trained_layers": 2, "epochs": 2, "min_steps": 1},
             "ranker": {"width": 16},
         },
-        "embedder": {"model": str(tiny_encoder), "max_tokens": 64, "precision": "float32"},
+        "embedder": {"model": str(encoder), "max_tokens": 64, "precision": "float32"},
     }  # fmt: skip
     tagger = Tagger(**changes, random_state=0).fit(
         [str(film["synopsis"]) for film in films], [[tag for tag in tags if tag in kept] for tags in own], tags=kept,
         kinds=dict.fromkeys(kept, "keyword"), ids=[str(film["id"]) for film in films],
         titles=[str(film["title"]) for film in films],
     )  # fmt: skip
-    folder = tmp_path_factory.mktemp("model") / "tagger"
     tagger.save(folder)
-    return folder
 
 
 @dataclass
@@ -166,7 +186,7 @@ def make_project(tiny_encoder: Path) -> Make:
         (root / "data/sample").mkdir(parents=True)
         for file in ("data/descriptions.csv", "data/synonyms.csv"):
             shutil.copy(ROOT / file, root / file)
-        lines = [json.dumps(film, ensure_ascii=False) + "\n" for film in sample_films(films)]
+        lines = [json.dumps(film, ensure_ascii=False) + "\n" for film in telling_films(films)]
         (root / "data/sample/films.jsonl").write_text("".join(lines), encoding="utf-8")
         project = Project(root)
         project.run("git", "init", "-qb", "main")

@@ -122,7 +122,7 @@ def test_csv_neutralises_formulas(tmp_path: Path, formula: str) -> None:
     assert number == "-3"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_flipped_byte_of_a_table_is_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     file = tmp_path_factory.mktemp("table") / "films.parquet"
@@ -130,7 +130,7 @@ def test_any_flipped_byte_of_a_table_is_refused(tmp_path_factory: pytest.TempPat
     assert_flip_is_named(lambda: read_parquet(file), file, data)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_flipped_byte_of_arrays_is_refused(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     file = tmp_path_factory.mktemp("arrays") / "x.safetensors"
@@ -138,7 +138,7 @@ def test_any_flipped_byte_of_arrays_is_refused(tmp_path_factory: pytest.TempPath
     assert_flip_is_named(lambda: read_arrays(file, "c0ffee"), file, data)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(data=st.data(), name=st.sampled_from(["a.txt", "sub/b.txt", "sub/ü with spaces.txt"]))
 def test_any_flipped_byte_in_a_folder_is_refused(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, name: str
@@ -148,7 +148,7 @@ def test_any_flipped_byte_in_a_folder_is_refused(
     assert_flip_is_named(lambda: checked(folder), folder / name, data)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.data())
 def test_a_damaged_seal_is_refused_or_does_no_harm(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

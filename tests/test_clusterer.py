@@ -28,7 +28,7 @@ def nearest(X: np.ndarray, centroids: np.ndarray) -> np.ndarray:
     return np.sqrt((differences**2).sum(2)).argmin(1)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(n=st.integers(2, 120), k=st.integers(1, 25), seed=st.integers(0, 1000))
 def test_every_training_film_is_assigned_to_the_centroid_nearest_by_brute_force(n: int, k: int, seed: int) -> None:
     X = films(n, seed=seed)

@@ -56,7 +56,7 @@ def chosen(text: str, lead: bool, plot: int, synopsis: int, words_of_lead: int) 
 LENGTHS = st.sampled_from([0, 1, 2, 3, 5, 6, 7, 11, 12, 13, 30])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(text=st.sampled_from(["plot_first", "synopsis_first", "both"]), lead=st.booleans(),
        plot=LENGTHS, synopsis=LENGTHS, words_of_lead=LENGTHS)  # fmt: skip
 @example(text="plot_first", lead=False, plot=5, synopsis=0, words_of_lead=9)
@@ -202,7 +202,7 @@ def test_a_genre_stays_one_when_its_singular_and_plural_are_merged() -> None:
     assert frame["genres"].tolist()[10:] == [["musical"]] * 5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(order=st.permutations(["person", "person", "persons", "persons", "persons", *["people"] * 4, *["robot"] * 3]))
 def test_the_order_of_films_does_not_choose_a_number(order: list[str]) -> None:
     def counts(order: list[str]) -> dict[str, int]:
@@ -238,7 +238,7 @@ def test_a_tag_counts_once_a_film_and_only_in_films_with_a_text() -> None:
     assert frame["tags"].tolist()[-2:] == [["storm"], ["storm"]]  # one film with a text bears "sea"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(films=st.permutations([*tagged(*"abcabcabcabcd"), film("x", None), film("y", "short"), film("z", tags=())]))
 def test_rows_in_another_order_give_an_equal_frame(films: list[Film]) -> None:
     frame, dropped = fuse(films, {}, params())
@@ -333,7 +333,7 @@ def test_the_digest_differs_when_text_tags_or_labels_do() -> None:
     assert replace(corpus, Y=Y.copy()).digest == corpus.digest
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text())
 def test_words_hold_no_space_and_no_control_character_and_lose_no_letter(text: str) -> None:
     words = words_of(text)

@@ -290,7 +290,7 @@ def test_a_damaged_or_misnamed_catalogue_is_refused(tmp_path: Path, name: str, c
         read_catalogue(put(tmp_path / name, content), 1.0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_flipped_byte_in_parquet_is_a_sentence_or_a_film_not_a_crash(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -327,7 +327,7 @@ FILMS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(films=FILMS)
 def test_films_come_back_as_they_were_written(tmp_path_factory: pytest.TempPathFactory, films: list[Film]) -> None:
     folder = tmp_path_factory.mktemp("films")

@@ -24,7 +24,7 @@ from test_baselines import films
 from test_embedder import params
 from test_finetuning import TEXTS, Y
 from test_ranker import params as ranker_params
-from test_ranker import predict_proba, sample
+from test_ranker import sample
 from test_stratify import long_tailed
 from test_tag_encoder import TAGS, tuned_on
 from test_tag_encoder import settings as tuning
@@ -129,7 +129,7 @@ def test_a_ranker_of_a_sample_knows_how_frequent_tags_are_among_all() -> None:
         for frequency in (None, np.array([0.5, 0.3, 0.001]), ranker.share(labels))
     )
     assert told.prior.argmin() == 2
-    np.testing.assert_array_equal(predict_proba(plain, evidence), predict_proba(same, evidence))
+    np.testing.assert_array_equal(plain.predict_proba(evidence), same.predict_proba(evidence))
 
 
 def test_where_few_films_are_needed_one_fold_is_held_out_and_what_is_saved_is_what_was_fitted(

@@ -42,7 +42,7 @@ def scorer(Y: np.ndarray, params: EvaluateParams = PARAMS) -> Scorer:
     return Scorer(Y, Y, Y, params)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(judged=JUDGED)
 def test_f1_equals_scikit_learn(judged: tuple[np.ndarray, np.ndarray]) -> None:
     Y, S = judged
@@ -63,7 +63,7 @@ def test_micro_and_macro_f1_of_a_method_equal_scikit_learn(seed: int) -> None:
             assert found[f"{mean}_f1{rule}"] == pytest.approx(expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n=st.integers(3, 20), t=st.integers(1, 12), seed=st.integers(0, 10_000))
 def test_precision_ndcg_and_psp_equal_napkinxc(n: int, t: int, seed: int) -> None:
     Y, S = films(n, t, seed)
@@ -78,7 +78,7 @@ def test_precision_ndcg_and_psp_equal_napkinxc(n: int, t: int, seed: int) -> Non
     assert parts["psp_at_5"].sum() / parts["psp_at_5_best"].sum() == pytest.approx(expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(n=st.integers(3, 60), t=st.integers(1, 12), seed=st.integers(0, 10_000))
 def test_propensity_equals_napkinxc(n: int, t: int, seed: int) -> None:
     Y, _ = films(n, t, seed)
@@ -103,7 +103,7 @@ def test_ranking_a_true_tag_lower_costs() -> None:
     assert parts["psp_at_5_best"].tolist() == [1, 2, 6]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(judged=JUDGED)
 def test_a_tags_own_threshold_reaches_the_best_f1_of_all_cuts(judged: tuple[np.ndarray, np.ndarray]) -> None:
     Y, S = judged
@@ -115,7 +115,7 @@ def test_a_tags_own_threshold_reaches_the_best_f1_of_all_cuts(judged: tuple[np.n
         assert reached[j] == pytest.approx(max(f1))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(judged=JUDGED)
 def test_much_shrinkage_gives_the_one_threshold_best_for_all(judged: tuple[np.ndarray, np.ndarray]) -> None:
     Y, S = judged
@@ -189,7 +189,7 @@ def test_tuning_sees_no_use_in_scores_of_zero() -> None:
 SHARES = st.floats(0.01, 0.99)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(counts=st.lists(st.integers(0, 50), min_size=1, max_size=100).map(np.array), head=SHARES, tail=SHARES)
 def test_bands_hold_every_tag_once_the_most_frequent_first(counts: np.ndarray, head: float, tail: float) -> None:
     bands = frequency_bands(counts, head, tail)
@@ -256,7 +256,7 @@ def test_a_method_with_thresholds_of_its_own_is_decided_by_them_whatever_the_val
     assert intervals["p_at_1"] == intervals["micro_f1"] == {"low": 0, "high": 0}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(judged=JUDGED)
 def test_the_macro_auc_is_scikit_learns_over_the_tags_that_some_films_bear_and_some_do_not(
     judged: tuple[np.ndarray, np.ndarray],

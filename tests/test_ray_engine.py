@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,8 +41,18 @@ def films(tmp_path: Path) -> Path:
     return put(tmp_path / "films.jsonl", as_jsonl(many))
 
 
+def ancestors(pid: int) -> list[int]:
+    """The process that started one, the one that started that, and so on."""
+    found: list[int] = []
+    while pid > 1:
+        status = Path(f"/proc/{pid}/status")
+        pid = int(re.findall(r"PPid:\s+(\d+)", status.read_text())[0]) if status.exists() else 0
+        found.append(pid)
+    return found
+
+
 def workers() -> list[int]:
-    """The processes of the cluster that hold a model."""
+    """The processes that hold a model, of clusters that this process made."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -49,7 +60,7 @@ def workers() -> list[int]:
                 command = (entry / "cmdline").read_bytes()
             except OSError:  # it has ended
                 continue
-            if command.startswith(b"ray::Worker"):
+            if command.startswith(b"ray::Worker") and os.getpid() in ancestors(int(entry.name)):
                 found.append(int(entry.name))
     return found
 

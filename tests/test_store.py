@@ -186,7 +186,7 @@ STEPS = st.lists(st.lists(RECORDS, max_size=4) | st.integers(0, 400), max_size=1
 
 @pytest.mark.slow
 @given(STEPS, st.sampled_from([1, 200, 10**9]))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_any_adds_and_reopenings_with_cuts_at_any_byte_give_a_prefix_of_what_was_added(
     steps: Sequence[list[Record] | int], shard_bytes: int
 ) -> None:

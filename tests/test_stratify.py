@@ -85,7 +85,7 @@ def test_three_different_texts_are_enough() -> None:
     assert set(part) == set(part[:3]) == {"train", "validation", "test"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     n=st.integers(3, 12),
     t=st.integers(2, 4),
@@ -136,7 +136,7 @@ def texts_of(n: int) -> list[str]:
     return [f"text {i}" for i in range(n)]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(n=st.integers(1, 45), t=st.integers(1, 4), k=st.integers(2, 20), seed=st.integers(0, 999))
 def test_folds_are_a_partition_and_none_is_empty(n: int, t: int, k: int, seed: int) -> None:
     Y = np.random.default_rng(seed).random((n, t)) < 0.3

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import sample_films
@@ -66,7 +66,6 @@ def catalogue(n: int, t: int, d: int, seed: int) -> tuple[np.ndarray, np.ndarray
     return S, X, rng.integers(0, 50, t), known
 
 
-@settings(deadline=None)
 @given(st.integers(1, 30), st.integers(1, 6), st.integers(0, 40), st.integers(0, 10_000))
 def test_laws_of_a_queue(n: int, t: int, size: int, seed: int) -> None:
     S, X, support, known = catalogue(n, t, 4, seed)
@@ -161,9 +160,9 @@ def test_a_table_has_a_row_a_film_and_no_formula(tmp_path: Path) -> None:
 def test_time_grows_with_the_catalogue_and_not_with_its_square() -> None:
     def seconds(n: int) -> float:
         S, X, support, known = catalogue(n, 20, 32, 1)
-        started = time.perf_counter()
+        started = time.process_time()
         queue(S, X, support, 20, known)
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     seconds(2000)
     assert seconds(32_000) < 100 * seconds(2000)

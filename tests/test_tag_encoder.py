@@ -45,6 +45,8 @@ KINDS: dict[str, tuple[type[PreTrainedModel], PretrainedConfig]] = {
     "distilbert": (DistilBertModel, DistilBertConfig(vocab_size=800, dim=32, hidden_dim=64, n_layers=4, n_heads=2)),
 }
 
+REFUSED = {ElectraModel, DistilBertModel}
+
 
 def settings(**changes: object) -> TagEncoderParams:
     values: dict[str, object] = {
@@ -101,11 +103,11 @@ def test_an_encoder_of_another_kind_gives_the_logits_of_the_whole_or_is_refused(
     kind(config).save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(tmp_path)
     encoder, (texts, _, Y) = pretrained(params(tmp_path)), films(20)
-    try:
-        tuned = tuned_on(encoder, texts, Y, settings(epochs=9))
-    except MotagsError as error:
-        assert "tagger needs one that is built like BERT" in str(error)  # noqa: PT017, one of two ways that are right
+    if kind in REFUSED:
+        with pytest.raises(MotagsError, match="tagger needs one that is built like BERT"):
+            tuned_on(encoder, texts, Y, settings(epochs=9))
         return
+    tuned = tuned_on(encoder, texts, Y, settings(epochs=9))
     tokens = tokenized(encoder.tokenizer, TEXTS, 64)
     with torch.inference_mode():
         rows = [

@@ -6,8 +6,10 @@ import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
@@ -25,6 +27,7 @@ from motags.model_card import model_card
 from motags.onnx_models import Form
 from motags.regressions import WordsParams
 from motags.tagger import Tagger
+from motags.tagger import _labels as labels_of
 from motags.training import TaggerParams
 from test_baselines import films
 from test_embedder import params
@@ -96,6 +99,18 @@ def test_every_text_has_a_score_from_0_to_1_for_every_tag(fitted: Tagger) -> Non
     assert fitted.thresholds_.shape == (len(KEPT),)
     assert ((fitted.thresholds_ > 0) & (fitted.thresholds_ < 1)).all()
     np.testing.assert_array_equal(fitted.predict(NEW), fitted.thresholds_ <= S)
+
+
+def test_a_training_film_has_its_scores_by_models_that_had_not_seen_it_as_long_as_its_text_stays(
+    fitted: Tagger, saved: Path
+) -> None:
+    ids, texts = ["3", "4", "new"], [TEXTS[3], NEW[0], TEXTS[5]]
+    for own in (fitted, Tagger.load(saved, "float32")):
+        scored = own.score(texts)
+        before, known = scored.scores.copy(), own.films_.out_of_fold
+        held_out = own.held_out(ids, scored)
+        np.testing.assert_array_equal(held_out, np.stack([known[3], before[1], before[2]]))
+        np.testing.assert_array_equal(scored.scores, before)
 
 
 def test_it_learns_the_words_that_give_a_tag_away_and_knows_nothing_of_chance(encoder: SentenceTransformer) -> None:
@@ -188,7 +203,7 @@ REPLACED = {
     "a pickle for a graph": ("encoder_int8.onnx", lambda _: pickle.dumps(Trap())),
     "no vocabulary": ("vocabulary.json", lambda _: b"{}"),
     "no JSON": ("films.json", lambda _: b"{"),
-    "another format": ("tagger.json", lambda text: text.replace(b'"format": 1', b'"format": 99')),
+    "another format": ("tagger.json", lambda text: text.replace(b'"format": 2', b'"format": 99')),
 }
 
 
@@ -282,6 +297,26 @@ def test_the_encoder_that_is_given_stays_as_it_is(tiny_encoder: Path) -> None:
 def test_a_tagger_that_was_loaded_is_not_saved_but_copied(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(MotagsError, match="copy the folder that this one is from"):
         Tagger.load(saved).save(tmp_path / "again")
+
+
+LISTS = [["War", "Spy"], [], ["Spy"]]
+TABLE = pd.DataFrame({"Spy": [True, False, True], "War": [True, False, False]})
+
+
+@pytest.mark.parametrize(
+    "Y", [LISTS, TABLE, TABLE.astype(int), pd.Series(LISTS), pd.Series(LISTS).to_numpy()],
+    ids=["lists", "a table", "a table of numbers", "a column", "an array of lists"],
+)  # fmt: skip
+def test_tags_come_as_lists_or_as_a_table(Y: Any) -> None:
+    labels, names = labels_of(Y, None)
+    assert names == ["Spy", "War"]
+    np.testing.assert_array_equal(labels, TABLE.to_numpy())
+
+
+@pytest.mark.parametrize("Y", [["War", "Spy"], np.array(["War", "Spy"]), pd.Series(["War", "Spy"])])
+def test_a_tag_where_a_list_of_tags_belongs_is_refused(Y: Any) -> None:
+    with pytest.raises(MotagsError, match="'War' stands where a list of tags is expected"):
+        Tagger().fit(["one text", "another"], Y)
 
 
 @pytest.mark.parametrize(

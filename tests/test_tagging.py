@@ -159,7 +159,7 @@ def test_the_text_is_the_one_that_training_would_read(fields: dict[str, Any], or
 
 def test_texts_are_read_with_the_numbers_of_params_yaml() -> None:
     dataset = read_params(ROOT / "params.yaml", {"dataset": DatasetParams})["dataset"]
-    assert Reading() == Reading(dataset.text, dataset.min_plot_words, dataset.max_words)
+    assert Reading() == Reading(dataset.text, dataset.lead, dataset.min_plot_words, dataset.max_words)
 
 
 def test_a_film_without_a_text_gets_no_tags_whatever_is_asked_for(tmp_path: Path, tagger_folder: Path) -> None:
@@ -252,7 +252,7 @@ def ids(chunks: Iterator[Chunk]) -> list[str]:
     return [film.id for chunk in chunks for film in chunk.films]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=st.integers(1, 40), of=st.integers(1, 9), chunk=st.integers(1, 7), done=st.integers(0, 45))
 def test_the_parts_of_a_catalogue_are_every_film_once(
     tmp_path_factory: pytest.TempPathFactory, rows: int, of: int, chunk: int, done: int

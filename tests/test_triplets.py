@@ -75,7 +75,7 @@ def chord(degrees: float) -> float:
 THREE_FILMS = torch.tensor([[1, 0], [1, 0], [0, 1]])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(batch=BATCH, ties=TIES)
 def test_mining_equals_brute_force(batch: list, ties: Ties) -> None:
     tags, points = [film[0] for film in batch], [film[1] for film in batch]
@@ -94,7 +94,7 @@ def test_mining_a_whole_batch_equals_brute_force(ties: Ties, seed: int) -> None:
     assert {(a, p): {n} for a, p, n in triplets} == allowed
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(batch=BATCH, ties=TIES)
 def test_every_triplet_obeys_the_rule(batch: list, ties: Ties) -> None:
     tags, points = [film[0] for film in batch], [film[1] for film in batch]

@@ -121,7 +121,7 @@ def test_a_tag_in_capitals_is_the_same_tag(tag: str) -> None:
     assert SPELLER.spell(tag.upper(), None) == SPELLER.spell(tag, None)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(tag=st.text() | st.sampled_from([*GENRES, "family", *SYNONYMS]), kind=st.sampled_from(KINDS))
 @example(tag="ß\u0301", kind=None)  # folding it makes letters that compose
 def test_spelling_a_tag_twice_changes_nothing(tag: str, kind: str | None) -> None:
@@ -156,7 +156,7 @@ TAGS = st.sampled_from([*WORDS, *(f"old {word}" for word in WORDS)]) | st.text(m
 COUNTS = st.dictionaries(TAGS, st.integers(1, 4), max_size=12)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(counts=COUNTS)
 @example(counts={"alumnu": 4, "alumnus": 3, "alumni": 2, "alumnis": 1})
 def test_no_tag_becomes_a_rarer_one_one_that_is_not_there_or_one_that_is_merged_too(counts: dict[str, int]) -> None:
@@ -167,7 +167,7 @@ def test_no_tag_becomes_a_rarer_one_one_that_is_not_there_or_one_that_is_merged_
         assert counts[winner] >= counts[loser]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(counts=COUNTS, data=st.data())
 @example(counts={"person": 1, "persons": 2, "people": 3}, data=None)
 def test_tags_in_another_order_are_merged_alike(counts: dict[str, int], data: st.DataObject | None) -> None:

@@ -524,7 +524,7 @@ SENTENCES = st.lists(
 GLUED_MARKUP = re.compile(r"\[\[|\]\]|[{}|]|''|<[a-z/!]|  |__NOTOC__| [,;]|\( |\(\)")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(FRAGMENTS, max_size=25).map("".join))
 def test_glued_markup_leaves_no_mark_and_a_clean_plot_stays_as_it_is(source: str) -> None:
     for text in filter(None, (wikipedia.plot("==Plot==\n" + source), wikipedia.lead(source))):
@@ -532,7 +532,7 @@ def test_glued_markup_leaves_no_mark_and_a_clean_plot_stays_as_it_is(source: str
         assert wikipedia.plot("==Plot==\n" + text) == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text() | st.lists(FRAGMENTS, max_size=40).map("".join))
 def test_no_text_makes_a_reader_fail(source: str) -> None:
     for read in READERS:
@@ -543,7 +543,7 @@ def test_a_null_character_does_not_end_the_plot() -> None:
     assert plot("Ann <i>\0runs</i>\0.\n\nBob sits.") == "Ann runs.\n\nBob sits."
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(SENTENCES.map(" ".join), min_size=1, max_size=4).map("\n\n".join))
 def test_plain_prose_is_its_own_plot(prose: str) -> None:
     assert wikipedia.plot(f"==Plot==\n{prose}\n") == prose
@@ -559,13 +559,13 @@ def test_plain_prose_is_its_own_plot(prose: str) -> None:
 def test_a_megabyte_of_one_mark_takes_less_than_five_seconds(mark: str) -> None:
     source = "{{Infobox film|image=x}}\n==Plot==\n" + mark * (1_000_000 // len(mark))
     for read in READERS:
-        start = time.perf_counter()
+        start = time.process_time()
         read(source)
-        assert time.perf_counter() - start < 5, read
+        assert time.process_time() - start < 5, read
 
 
 def test_marks_that_cross_one_another_by_the_thousand_take_less_than_five_seconds() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     prose = wikipedia.plot("== Plot ==\n" + "<i>{{a|</i>}}" * 5000 + "\n\nA story is told here.") or ""
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
     assert prose.endswith("A story is told here.")

@@ -111,7 +111,7 @@ def test_a_description_speaks_beside_the_name_and_a_missing_one_is_silent() -> N
     assert (cosines[:, 1, [1, 3]] == 0).all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts=st.lists(st.text(max_size=40), max_size=5))
 def test_cosines_go_from_0_to_1_and_a_name_speaks_fully_of_itself(texts: list[str]) -> None:
     fitted = fit_mentions(TOLD, NAMES, DESCRIPTIONS)

@@ -10,6 +10,7 @@ import json
 import math
 import unicodedata
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -128,7 +129,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _twice(names: list[str]) -> str:
-    return next(name for name in names if names.count(name) > 1)
+    return next(name for name, count in Counter(names).items() if count > 1)
 
 
 def _csv_rows(file: Any) -> Iterator[Row]:

@@ -56,10 +56,10 @@ class Commands(click.Group):
         except MotagsError as error:
             _leave(str(error))
         except ModuleNotFoundError as error:
-            package = (error.name or "").split(".")[0]
-            if package not in EXTRAS:
+            command, package = ctx.invoked_subcommand or "", (error.name or "").split(".")[0]
+            if not (extra := _extra(command, package)):
                 raise
-            _leave(f"{ctx.invoked_subcommand} needs {package} here: pip install 'motags[{EXTRAS[package]}]'")
+            _leave(f"{command} needs {package} here: pip install 'motags[{extra}]'")
         except sqlite3.Error as error:
             _leave(f"the file of decisions can't be used: {error}")
         except OSError as error:
@@ -73,6 +73,11 @@ class Commands(click.Group):
         except click.UsageError as error:
             path = error.ctx.command_path if error.ctx else "motags"
             _leave(f"{error.format_message().rstrip('.')} (see `{path} --help`)", 2)
+
+
+def _extra(command: str, package: str) -> str | None:
+    extra = EXTRAS.get(package)
+    return "review" if extra == "train" and command.startswith("review") else extra  # it brings what it needs of train
 
 
 def _leave(sentence: str, code: int = 1) -> NoReturn:
@@ -117,9 +122,8 @@ def results(metrics: Path, markdown: bool) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(
-        title="Test films; F1 at threshold 0.5, and at thresholds tuned on validation films", box=SIMPLE_HEAD, padding=0
-    )
+    title = "Test films; F1 at threshold 0.5, and at thresholds tuned on validation films (motags: its own)"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=0)
     table.add_column("method", no_wrap=True)
     for name in COLUMNS.values():
         table.add_column(name, justify="right", min_width=5)

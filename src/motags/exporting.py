@@ -5,6 +5,7 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
@@ -95,6 +96,7 @@ def manifest(tagger: Tagger) -> Manifest:
     return {
         "format": FORMAT,
         "tags": [dict(zip(("tag", "kind", "description", "threshold"), tag, strict=True)) for tag in tags],
+        "reading": asdict(tagger.reading_),
         "clusters": len(tagger.centroids_),
         "films": len(tagger.films_.ids),
         "max_tokens": params["embedder"]["max_tokens"],
@@ -130,6 +132,7 @@ def _write_graphs(model: TagEncoder, folder: Path) -> None:
     level = quieted.level
     quieted.setLevel(logging.ERROR)  # it advises what was just done
     quantize_dynamic(folded, folder / GRAPHS["int8"], weight_type=QuantType.QInt8, per_channel=True,
+                     reduce_range=True,  # 7 bits: with 8, sums overflow on processors without VNNI
                      op_types_to_quantize=["MatMul"])  # fmt: skip
     quieted.setLevel(level)
     folded.unlink()

@@ -109,7 +109,7 @@ def read_catalogue(path: Path, max_set_aside: float) -> tuple[list[Film], list[S
     aside: list[SetAside] = []
     unknown: set[str] = set()
     for line, row in _rows(path):
-        film = _film(row, path.name)
+        film = film_of(row, path.name)
         if isinstance(film, Film) and film.id in films:
             film = f"id: {film.id!r} is the id of an earlier row too"
         if isinstance(film, str):
@@ -120,7 +120,7 @@ def read_catalogue(path: Path, max_set_aside: float) -> tuple[list[Film], list[S
     if unknown:
         log.info("%s: columns ignored: %s", path, ", ".join(sorted(map(str, unknown))))
     if not films and not aside:
-        raise MotagsError(f"{path} holds no films: give crawl.catalogue a file with at least a row a film")
+        raise MotagsError(f"{path} holds no films: a catalogue has one row per film")
     refuse_if_bad(len(films), aside, max_set_aside)
     return [films[key] for key in sorted(films)], aside
 
@@ -154,7 +154,7 @@ def field_of(row: SetAside) -> str:
     return row.reason.split(":")[0].split(".")[0]
 
 
-def _film(row: Any, source: str) -> Film | str:
+def film_of(row: Any, source: str) -> Film | str:
     """The film of a row, or the reason why there is none."""
     if isinstance(row, Unreadable):
         return row

@@ -1,10 +1,10 @@
 """Every score, from arrays: Y (n, t) bool is the truth, S (n, t) float the scores, higher is likelier."""
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from sklearn.metrics import precision_recall_curve, roc_auc_score
 
 KS = (1, 3, 5)
@@ -21,6 +21,12 @@ class EvaluateParams(BaseModel):
     head: Annotated[float, Field(gt=0, lt=1)]
     tail: Annotated[float, Field(gt=0, lt=1)]
     resamples: Annotated[int, Field(ge=10, le=100_000)]
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if self.head + self.tail > 1:
+            raise ValueError(f"head {self.head:g} and tail {self.tail:g} are more than all tags together: lower one")
+        return self
 
 
 def f1_per_tag(Y: np.ndarray, P: np.ndarray) -> np.ndarray:

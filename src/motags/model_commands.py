@@ -11,27 +11,28 @@ from motags.errors import MotagsError
 
 if TYPE_CHECKING:
     from motags.explain import Explanation
+    from motags.tagger import Tagger
     from motags.tagging import Entry
 
 SHOWN_WORDS = 8  # parts of a text that are shown to carry a tag
 PATH = click.Path(path_type=Path, allow_dash=True)
 MODEL = click.option("--model", type=click.Path(path_type=Path), default="models/tagger", help="Folder of the model.")
 ORDER = click.option(
-    "--text", "order", type=click.Choice(["plot_first", "synopsis_first", "both"]), default="plot_first",
-    help="Read where there is no column `text`.",
+    "--text", "order", type=click.Choice(["plot_first", "synopsis_first", "both"]),
+    help="What is read where a film has no `text`.  [default: as the model's texts were chosen]",
 )  # fmt: skip
 OUTPUT = click.option("--output", type=click.Path(path_type=Path), help="CSV file to write.  [default: a table here]")
 
 
-def films_of(file: Path, order: Any) -> "Iterator[Entry]":
+def films_of(file: Path, tagger: "Tagger", order: Any) -> "Iterator[Entry]":
     """The films of a catalogue that have a text; `-` is JSON Lines from standard input.
 
     Raises:
-        MotagsError: the file can't be read, or too many of its rows.
+        MotagsError: the file can't be read, or none of its rows can be used.
     """
-    from motags.tagging import TOLD, Job, Reading  # noqa: PLC0415
+    from motags.tagging import TOLD, Job  # noqa: PLC0415
 
-    job, films, told = Job(None if file == Path("-") else file, Reading(order)), 0, 0
+    job, films, told = Job(None if file == Path("-") else file, tagger.reading_.ordered(order)), 0, 0
     for chunk in job.chunks():
         for aside in chunk.aside:
             told += 1
@@ -59,12 +60,12 @@ def explain(file: Path, model: Path, order: Any, film: str | None, tags: tuple[s
     from motags.tagger import Tagger  # noqa: PLC0415
     from motags.terminal import shown  # noqa: PLC0415
 
-    found = next((entry for entry in films_of(file, order) if film in {None, entry.id}), None)
+    tagger = Tagger.load(model, "float32")
+    found = next((entry for entry in films_of(file, tagger, order) if film in {None, entry.id}), None)
     if found is None:
         raise MotagsError(f"{file} has no film {film!r} with a text" if film else f"{file} has no film with a text")
-    tagger = Tagger.load(model, "float32")
     asked = tags or [tag for tag, _ in tagger.tag([found.text], least=1)[0]]
-    said = [_explained(found.text, why) for why in explain(tagger, found.text, asked)]
+    said = [_explained(found.text, why) for why in explain(tagger, found.text, asked, film=found.id)]
     click.echo("\n".join([shown(f"{found.title or ''} ({found.id})".strip()), *said]))
 
 
@@ -96,7 +97,8 @@ def suggest(file: Path, model: Path, order: Any, output: Path | None, size: int)
     from motags.suggest import suggest, write_suggestions  # noqa: PLC0415
     from motags.tagger import Scores, Tagger  # noqa: PLC0415
 
-    tagger, films = Tagger.load(model), films_of(file, order)
+    tagger = Tagger.load(model)
+    films = films_of(file, tagger, order)
     ids: list[str] = []
     titles: list[str] = []
     parts: list[Scores] = []

@@ -13,9 +13,10 @@ from motags.artifacts import SUMS, checked, sha256
 from motags.errors import MotagsError
 from motags.onnx_models import Form, OnnxEncoder, OnnxRanker
 from motags.tagger import Encoder, KnownFilms, Tagger
+from motags.tagging import Reading
 from motags.words import Mentions, Words
 
-FORMAT = 1
+FORMAT = 2
 
 Manifest = dict[str, Any]
 
@@ -23,13 +24,13 @@ Manifest = dict[str, Any]
 def read(tagger: Tagger, folder: Path, form: Form, threads: int) -> None:
     """Give a tagger what its folder holds; see `Tagger.load`."""
     about = read_manifest(folder)
-    tags = about["tags"]
-    tagger.tags_, tagger.kinds_, tagger.descriptions_ = (
-        [tag[key] for tag in tags] for key in ("tag", "kind", "description")
-    )
-    tagger.thresholds_ = np.array([tag["threshold"] for tag in tags], dtype=np.float32)
-    tagger.random_state = about["random_state"]
     with _no_surprise(folder):
+        tags = about["tags"]
+        tagger.tags_, tagger.kinds_, tagger.descriptions_ = (
+            [tag[key] for tag in tags] for key in ("tag", "kind", "description")
+        )
+        tagger.thresholds_ = np.array([tag["threshold"] for tag in tags], dtype=np.float32)
+        tagger.random_state, tagger.reading_ = about["random_state"], Reading(**about["reading"])
         tensors(folder / "encoder.safetensors", tagger.tags_, values=False)
         tagger.encoder_ = _encoder(folder, form, threads, about)
         tagger.ranker_ = OnnxRanker(folder)
@@ -67,7 +68,7 @@ def _no_surprise(folder: Path) -> Iterator[None]:
     """One sentence for parts that are missing, of another shape, or no model at all."""
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         first = str(error).strip().splitlines()[0]
         raise MotagsError(f"{folder} can't be read as a model: {first}; fetch it again") from error
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 from onnxruntime import InferenceSession, SessionOptions
-from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NoSuchFile
+from onnxruntime.capi import onnxruntime_pybind11_state as errors
 from tokenizers import Tokenizer
 
 from motags.errors import MotagsError
@@ -18,6 +18,10 @@ GRAPHS = {"float32": "encoder.onnx", "int8": "encoder_int8.onnx"}
 RANKER = "ranker.onnx"
 TOKENIZER = "encoder/tokenizer.json"
 SLOWER = ["SkipLayerNormFusion"]  # its kernel takes five times as long on a CPU as the two that it replaces
+UNUSABLE = (  # what a graph that is damaged, or made by a newer version, ends in
+    errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf, errors.NoSuchFile,
+    errors.NotImplemented, errors.RuntimeException,
+)  # fmt: skip
 ROWS, PAIRS = 256, 250_000  # films and (film, tag) pairs that the ranker weighs at once: bounds memory alone
 
 
@@ -30,7 +34,7 @@ class OnnxEncoder:
     """
 
     def __init__(self, folder: Path, form: Form, max_tokens: int, threads: int = 0) -> None:
-        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        self._tokenizer = _tokenizer(folder / TOKENIZER)
         self._tokenizer.enable_truncation(max_tokens)
         self._tokenizer.no_padding()
         self._threads = threads or cores()
@@ -61,13 +65,20 @@ class OnnxRanker:
         return np.concatenate([self._session.run(None, {"evidence": part})[0] for part in parts])
 
 
+def _tokenizer(file: Path) -> Tokenizer:
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # it raises nothing finer
+        raise MotagsError(f"{file} can't be read: {error}; fetch the model again") from error
+
+
 def _session(graph: Path) -> InferenceSession:
     options = SessionOptions()
     options.intra_op_num_threads = 1  # films run beside each other instead
     options.log_severity_level = 3
     try:
         return InferenceSession(graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOWER)
-    except (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile) as error:
+    except UNUSABLE as error:
         raise MotagsError(f"{graph} can't be run: {str(error).splitlines()[0]}; fetch the model again") from error
 
 

@@ -117,8 +117,8 @@ def queue(
 def _check(scores: np.ndarray, embeddings: np.ndarray, support: np.ndarray, known: np.ndarray | None) -> None:
     if len(scores) != len(embeddings) or scores.shape[1:] != support.shape:
         raise MotagsError(
-            f"scores {scores.shape}, embeddings {embeddings.shape} and support {support.shape} don't fit: give a row a "
-            "film and a column a tag"
+            f"scores {scores.shape}, embeddings {embeddings.shape} and support {support.shape} don't fit: give one row "
+            "per film and one column per tag"
         )
     if known is not None and known.shape[1:] != embeddings.shape[1:]:
         raise MotagsError(

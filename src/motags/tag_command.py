@@ -43,7 +43,7 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str) -> "Shard":
 @click.option("--min-tags", type=click.IntRange(min=0), default=0, help="Tags of a film at least: the best.")
 @click.option("--all-scores", is_flag=True, help="All tags with their scores.")
 @click.option("--form", type=FORMS, default="int8", help="Of the model: int8 is fastest, torch takes a GPU.")
-@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0: all processors (with ray, one a worker).")
+@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0: all processors (ray: one per worker).")
 @click.option("--chunk", type=click.IntRange(1, 65536), default=256, help="Films tagged and kept at a time.")
 @click.option(
     "--shard", metavar="I/N", callback=_shard, default="1/1", help="Tag part i of n only; together they are all films."
@@ -57,7 +57,8 @@ def tag(
 ) -> None:  # fmt: skip
     """Tag the films of FILE: JSON Lines, CSV or parquet, plain or .gz; - reads JSON Lines from standard input.
 
-    A film has an id, a title, and a text, or a plot and a synopsis. One without any text gets no tags.
+    A film has an id, and a text, or else a plot, a synopsis or a lead; a title if you like. One without any text gets
+    no tags.
 
     With --output, a run that was stopped or killed goes on where it was when the command is given again: what it has
     so far is in OUTPUT.partial. Rows that can't be used end up in OUTPUT.set_aside.jsonl.
@@ -72,7 +73,7 @@ def tag(
         raise click.UsageError("parquet goes into a file: name it by --output")
     from motags import answer_files, tag_run  # noqa: PLC0415
     from motags.tagger import Tagger  # noqa: PLC0415
-    from motags.tagging import Choice, Job, Reading  # noqa: PLC0415
+    from motags.tagging import Choice, Job  # noqa: PLC0415
 
     logging.basicConfig(format="motags: %(message)s")
     logging.getLogger("motags").setLevel(logging.INFO)
@@ -86,9 +87,9 @@ def tag(
         raise MotagsError(f"{to} is {'a folder' if to.is_dir() else 'no file'}: name a file")
     if kind == "parquet":
         import_module("pyarrow")  # now, not when all is tagged
-    job = Job(source, Reading(order), shard, chunk, max_set_aside)
-    choice = Choice(top, 0.0 if all_scores else threshold, min_tags)
     tagger = Tagger.load(model, form=form, threads=threads)
+    job = Job(source, tagger.reading_.ordered(order), shard, chunk, max_set_aside)
+    choice = Choice(top, 0.0 if all_scores else threshold, min_tags)
     printed = sys.stdout.buffer
     with _engine(engine, tagger, choice, model, form, threads) as (run, own_form):
         if to:

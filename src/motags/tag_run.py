@@ -22,6 +22,7 @@ except ImportError:  # Windows: there nothing keeps two processes from one outpu
     fcntl = None  # type: ignore[assignment]
 
 JOURNAL = "journal.json"
+OWN = {JOURNAL, "journal.tmp", "lock", "answers.jsonl", "set_aside.jsonl", "output"}  # in the folder of a run
 BLOCK = 1024  # answers that are turned into another format at a time
 
 
@@ -82,6 +83,8 @@ def _beside(output: Path, made_from: Mapping[str, Any]) -> Iterator["Partial"]:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             _hold(lock, output)
+            if strange := sorted({entry.name for entry in folder.iterdir()} - OWN):
+                raise MotagsError(f"{folder} holds {strange[0]!r}, which no run made: name another output")
             try:
                 yield Partial(folder, made_from)
             finally:

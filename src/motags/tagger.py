@@ -3,18 +3,21 @@
 import inspect
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from motags.errors import MotagsError
+from motags.tagging import Reading
 from motags.words import Mentions, Words
 
 if TYPE_CHECKING:
     from motags.onnx_models import Form
 
 CHUNK = 1024  # texts scored at once: bounds memory, changes no score
+SAME = 0.999  # cosine, at least, of a text's embedding in training and now: both round, int8 more than that
 
 
 class Scores(NamedTuple):
@@ -44,6 +47,11 @@ class KnownFilms:
     embeddings: np.ndarray
     Y: np.ndarray
     out_of_fold: np.ndarray
+
+    @cached_property
+    def row_of(self) -> dict[str, int]:
+        """The row of each id."""
+        return {id_: row for row, id_ in enumerate(self.ids)}
 
 
 class Encoder(Protocol):
@@ -76,6 +84,7 @@ class Tagger:
         thresholds_: (t,) float32; a film gets a tag whose score is at least its threshold.
         centroids_: (k, d) float32, of the clusters of the training films.
         films_: the training films.
+        reading_: which text of a film the texts were, for `motags tag` and `motags review` to read alike.
         params_: the sections of parameters that it was trained with, by name; only after `fit`.
         version_: names the saved model; "" before it is saved.
     """
@@ -86,6 +95,7 @@ class Tagger:
     thresholds_: np.ndarray
     centroids_: np.ndarray
     films_: KnownFilms
+    reading_: Reading
     params_: dict[str, Any]
     encoder_: Encoder
     words_: Words
@@ -102,14 +112,17 @@ class Tagger:
         self, texts: Sequence[str], Y: Any, *, tags: Sequence[str] | None = None,
         descriptions: Mapping[str, str] | None = None, kinds: Mapping[str, str] | None = None,
         ids: Sequence[str] | None = None, titles: Sequence[str] | None = None, encoder: Any = None,
+        reading: Reading | None = None,
     ) -> Self:  # fmt: skip
         """Learn from n texts and their tags; needs `motags[train]`.
 
         Args:
-            Y: n lists of tags, or (n, t) bool with the names in `tags` (their numbers, if not given).
+            Y: n lists of tags, or (n, t) bool with the names in `tags` (if not given, the columns' names of a pandas
+                table, else their numbers).
             descriptions, kinds: a sentence about a tag, and its kind, where there is one.
             ids, titles: of the films; their numbers and "" if not given.
             encoder: a SentenceTransformer to start from; if not given, the one that `embedder.model` names.
+            reading: how the texts were chosen from what a catalogue has of a film, if not by default.
 
         Raises:
             MotagsError: the texts are too few or too alike to learn from, or there are no tags; the arguments don't fit
@@ -128,7 +141,7 @@ class Tagger:
                 raise MotagsError(f"{len(texts)} texts have {len(given)} {what}: give one for each")
         if not names:
             raise MotagsError("there are no tags to learn")
-        self.tags_ = names
+        self.tags_, self.reading_ = names, reading or Reading()
         self.kinds_ = [(kinds or {}).get(tag, "") for tag in names]
         self.descriptions_ = [(descriptions or {}).get(tag, "") for tag in names]
         train(self, list(texts), labels, ids, titles, encoder)
@@ -150,6 +163,22 @@ class Tagger:
     def clusters(self, embeddings: np.ndarray) -> np.ndarray:
         """The nearest centroid of each of n embeddings (n, d), (n,) int64, by Euclidean distance."""
         return (embeddings @ self.centroids_.T - (self.centroids_**2).sum(1) / 2).argmax(1)
+
+    def held_out(self, ids: Sequence[str], scored: Scores) -> np.ndarray:
+        """Scores (n, t) of n films, of those that it was trained on the ones by models that had not seen them.
+
+        A film is one of those if it has the id and, by its embedding, still the text of one of `films_`. The form int8
+        rounds too much to tell.
+
+        Args:
+            ids: n; scored: what `score` says of their texts.
+        """
+        scores, known = scored.scores.copy(), self.films_
+        for i, id_ in enumerate(ids):
+            row = known.row_of.get(id_)
+            if row is not None and known.embeddings[row] @ scored.embeddings[i] >= SAME:
+                scores[i] = known.out_of_fold[row]
+        return scores
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
         """Calibrated scores (n, t) float32."""
@@ -233,13 +262,18 @@ def evidence(logits: np.ndarray, words: Words, mentions: Mentions, texts: list[s
 
 
 def _labels(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
-    """Labels (n, t) bool and t names, of an array or of lists of tags."""
-    if isinstance(Y, np.ndarray):
+    """Labels (n, t) bool and t names, of an array, a table with a column a tag, or of lists of tags."""
+    if hasattr(Y, "to_numpy"):
+        tags = [str(name) for name in Y.columns] if tags is None and hasattr(Y, "columns") else tags
+        Y = Y.to_numpy()
+    if isinstance(Y, np.ndarray) and Y.dtype.kind in "biuf":
         labels = Y.reshape(len(Y), -1).astype(bool)
         names = [str(j) for j in range(labels.shape[1])] if tags is None else list(tags)
         if len(names) != labels.shape[1]:
             raise MotagsError(f"{labels.shape[1]} columns of tags have {len(names)} names: give one for each")
         return labels, names
+    if strange := [own for own in Y if isinstance(own, str)]:
+        raise MotagsError(f"{str(strange[0])!r} stands where a list of tags is expected: give one list for each text")
     names = sorted({tag for own in Y for tag in own}) if tags is None else list(tags)
     column = {tag: j for j, tag in enumerate(names)}
     if strange := sorted({tag for own in Y for tag in own if tag not in column}):

@@ -6,7 +6,7 @@ Nothing here keeps more than a chunk of films, so a catalogue may be larger than
 import logging
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -54,11 +54,16 @@ Engine = Callable[[Iterator[Chunk]], Iterator[tuple[Chunk, list[Answer]]]]
 
 @dataclass(frozen=True)
 class Reading:
-    """Which text of a film is read: the column `text` if it has one, else as `dataset` in params.yaml says."""
+    """Which text of a film is read: the column `text` if it has one, else as section `dataset` of params.yaml says."""
 
     order: Order = "plot_first"
+    lead: bool = True
     min_plot_words: int = 60
     max_words: int = 400
+
+    def ordered(self, order: Order | None) -> "Reading":
+        """The same with another order, if one is given."""
+        return replace(self, order=order) if order else self
 
     def entry(self, row: Any) -> Entry | str:
         """The film of a row, or the reason why it can't be used."""
@@ -82,7 +87,7 @@ class Reading:
     def _text(self, given: dict[str, str | None]) -> str:
         words = words_of(given["text"])
         if not words:
-            texts = (given["plot"], given["synopsis"], given["lead"])
+            texts = (given["plot"], given["synopsis"], given["lead"] if self.lead else None)
             _, words = words_to_read(*texts, self.order, self.min_plot_words)
         return " ".join(words[: self.max_words])
 

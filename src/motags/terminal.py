@@ -33,6 +33,7 @@ def _width(text: str) -> int:
 
 def _fitted(text: str, width: int) -> str:
     if _width(text) > width:
+        text = text[: 4 * width]  # letters, some of them without a width
         while _width(text) > width - 1:
             text = text[:-1]
         text += "…"
