@@ -12,7 +12,7 @@ help: ## say what there is
 repro: .venv/runtime ## run the pipeline and print the results
 	@$(RUN) dvc repro
 	@$(RUN) motags results
-	@echo "Next: dvc plots show (opens the plots) · dvc exp run -S clusterer.k=30 · README.md, after '. $(BIN)/activate'"
+	@echo "Next: dvc plots show --open (the plots in a browser) · dvc exp run -S clusterer.k=30 · README.md, after '. $(BIN)/activate'"
 
 test: .venv/dev ## run every test
 	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
