@@ -103,7 +103,7 @@ def shares(ours: np.ndarray, random: np.ndarray, bought: int) -> dict[str, float
 
 def main() -> None:
     """Simulate, then print macro-F1 a purchase and the films needed."""
-    learner, _ = learner_of(__doc__)
+    learner = learner_of(__doc__)
     out = learner.bench.out / f"active-{SPLIT}-{START}-{BATCH}-{MOST}"
     simulation = Simulation(learner)
     runs: dict[str, list[dict[str, list[float]]]] = {"queue": [], "random": []}

@@ -73,7 +73,7 @@ def measured(doubt: np.ndarray, errors: np.ndarray, Y: np.ndarray) -> list[float
 
 def main() -> None:
     """Plant errors, rank labels, print a table a kind of error."""
-    learner, _ = learner_of(__doc__)
+    learner = learner_of(__doc__)
     own = learner.bench.rows(SPLIT)
     rows = np.concatenate([own["train"], own["validation"]])
     truth = learner.corpus.Y[rows]

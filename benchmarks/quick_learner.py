@@ -70,10 +70,10 @@ class QuickLearner:
         return ranker.fit(found[rows], Y, self.params, seed).predict_proba(found)
 
 
-def learner_of(description: str | None) -> tuple[QuickLearner, Path]:
-    """The learner for the catalogue on the command line, and the folder for what is kept."""
+def learner_of(description: str | None) -> QuickLearner:
+    """The learner for the catalogue on the command line."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalogue", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="folder for embeddings and results")
     arguments = parser.parse_args()
-    return QuickLearner(Bench.of_films(arguments.catalogue, arguments.out)), arguments.out
+    return QuickLearner(Bench.of_films(arguments.catalogue, arguments.out))

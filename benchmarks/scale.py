@@ -207,7 +207,7 @@ def main() -> None:
         points.sort(key=lambda p: (p["width"], p["tags"], p["films"]))
         with replacing(kept) as temporary:
             temporary.write_text(json.dumps(points, indent=1) + "\n")
-    shown = [p for p in points if (p["width"], p["seed"]) == (arguments.width, arguments.seed)]
+    shown = [p for p in points if (p["width"], p.get("seed")) == (arguments.width, arguments.seed)]
     print(table(shown))
     with replacing(arguments.out / "scale.png") as temporary:
         temporary.write_bytes(plot(shown))

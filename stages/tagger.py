@@ -27,8 +27,7 @@ def tagger(
     said = dict(zip(corpus.tags, read_descriptions(descriptions, corpus.tags), strict=True))
     fitted = Tagger(tagger, embedder, seed).fit(
         known.texts, known.Y, tags=corpus.tags, descriptions=said, kinds=kinds_of(frame), ids=known.ids,
-        titles=known.titles, encoder=load(pretrained),
-        reading=Reading(dataset.text, dataset.lead, dataset.min_plot_words, dataset.max_words),
+        titles=known.titles, encoder=load(pretrained), reading=Reading.of(dataset),
     )  # fmt: skip
     fitted.save(tagger_out)
     scores = np.full(corpus.Y.shape, np.nan, dtype=np.float32)

@@ -203,6 +203,7 @@ def smaller(params: Path, encoder: Path) -> None:
     """Make the parameters small enough for a test."""
     changes = {
         "threads": {"threads: 0": "threads: 1"},
+        "dataset": {"max_words: 400": "max_words: 300"},
         "embedder": {
             "model: all-MiniLM-L6-v2": f"model: {encoder}",
             "max_tokens: 256": "max_tokens: 64",

@@ -812,6 +812,15 @@ def test_maxlag_that_does_not_end_ends_the_crawl_and_no_batch_is_cut_up(tmp_path
     assert len(three.fronts["wikipedia"].seen) == 2
 
 
+def test_an_error_about_one_page_sets_that_page_aside_alone(tmp_path: Path, three: Sites) -> None:
+    broken = answer({"error": {"code": "internal_api_error_DBQueryError", "info": "a broken revision"}})
+    three.misbehave(only(about(BAD), broken), "wikipedia")
+    crawl(tmp_path, params(three, sources=ALL, max_set_aside=0.2))
+    films = films_of(tmp_path / "catalogue-1")
+    assert set_aside(tmp_path) == {f"wikipedia {article_of(BAD)}"}
+    assert {key for key, film in films.items() if "wikipedia" in film["sources"]} == OTHERS
+
+
 @pytest.mark.slow
 def test_truncated_results_are_put_together_and_no_request_asks_for_more_than_50_titles(tmp_path: Path) -> None:
     films = FILMS[:120]

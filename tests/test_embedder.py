@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, RobertaConfig, RobertaModel
 
 from conftest import sample_films
 from motags import embedder
@@ -147,6 +147,16 @@ def test_an_encoder_of_three_layers_is_refused(tiny_encoder: Path, tmp_path: Pat
 def test_more_tokens_than_the_encoder_has_places_are_refused(tiny_encoder: Path) -> None:
     with pytest.raises(MotagsError, match=r"embedder\.max_tokens = 129: .* reads 128 at most"):
         pretrained(params(tiny_encoder, max_tokens=129))
+
+
+def test_a_roberta_reads_fewer_tokens_than_it_has_places(tiny_encoder: Path, tmp_path: Path) -> None:
+    shape = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 800}
+    RobertaModel(RobertaConfig(num_hidden_layers=4, max_position_embeddings=130, **shape)).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(tmp_path)
+    with pytest.raises(MotagsError, match=r"embedder\.max_tokens = 129: .* reads 128 at most"):
+        pretrained(params(tmp_path, max_tokens=129))
+    most = params(tmp_path, max_tokens=128)
+    assert np.isfinite(encode(pretrained(most), ["long " * 500], most)).all()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")

@@ -150,15 +150,15 @@ from motags.embedder import pretrained, save
 from motags.finetuning import finetune
 settings = params({encoder!r}, epochs={epochs}, dropout=0.1)
 encoder = pretrained(settings)
-steps = finetune(encoder, TEXTS, Y, settings, 0, Path("checkpoint"))
+steps = finetune(encoder, TEXTS[:{films}], Y[:{films}], settings, 0, Path("checkpoint"))
 save(encoder, Path("encoder"))
 print(json.dumps(steps.to_dict("list")))
 """
 
 
-def script(folder: Path, encoder: Path, epochs: int) -> list[str]:
+def script(folder: Path, encoder: Path, epochs: int, films: int = len(TEXTS)) -> list[str]:
     folder.mkdir(exist_ok=True)
-    text = SCRIPT.format(tests=str(Path(__file__).parent), encoder=str(encoder), epochs=epochs)
+    text = SCRIPT.format(tests=str(Path(__file__).parent), encoder=str(encoder), epochs=epochs, films=films)
     (folder / "script.py").write_text(text)
     return [sys.executable, "script.py"]
 
@@ -216,6 +216,14 @@ def test_torchrun_shares_the_batches_and_one_process_writes(tiny_encoder: Path, 
     batches = -(-len(TEXTS) // 8)
     assert [len(own) for own in steps] == [batches // 2 * 2] * 2  # two epochs, half the batches each
     assert not list((tmp_path / "two").glob(".*.tmp"))
+
+
+def test_fewer_batches_than_processes_are_refused(tiny_encoder: Path, tmp_path: Path) -> None:
+    command = script(tmp_path / "two", tiny_encoder, 2, films=8)[1:]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    done = subprocess.run([*launch, *command], cwd=tmp_path / "two", capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "1 batches are too few for 2 processes: start fewer" in done.stderr
 
 
 def test_summary_and_curve_by_hand() -> None:

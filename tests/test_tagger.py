@@ -22,12 +22,12 @@ from motags import training
 from motags.artifacts import checked, seal
 from motags.embedder import pretrained
 from motags.errors import MotagsError
+from motags.labels import labels_of
 from motags.metrics import macro_auc, micro_f1
 from motags.model_card import model_card
 from motags.onnx_models import Form
 from motags.regressions import WordsParams
 from motags.tagger import Tagger
-from motags.tagger import _labels as labels_of
 from motags.training import TaggerParams
 from test_baselines import films
 from test_embedder import params
@@ -304,13 +304,23 @@ TABLE = pd.DataFrame({"Spy": [True, False, True], "War": [True, False, False]})
 
 
 @pytest.mark.parametrize(
-    "Y", [LISTS, TABLE, TABLE.astype(int), pd.Series(LISTS), pd.Series(LISTS).to_numpy()],
-    ids=["lists", "a table", "a table of numbers", "a column", "an array of lists"],
+    "Y",
+    [LISTS, TABLE, TABLE.astype(int), TABLE.assign(War=[1, 0, 0]), TABLE.astype(object), pd.Series(LISTS),
+     pd.Series(LISTS).to_numpy(), np.array(["x", *LISTS], dtype=object)[1:]],
+    ids=["lists", "a table", "numbers", "both", "objects", "a column", "an array", "a part of one"],
 )  # fmt: skip
 def test_tags_come_as_lists_or_as_a_table(Y: Any) -> None:
     labels, names = labels_of(Y, None)
     assert names == ["Spy", "War"]
     np.testing.assert_array_equal(labels, TABLE.to_numpy())
+
+
+@pytest.mark.parametrize(
+    "Y", [pd.DataFrame({"War": [1.0, np.nan]}), pd.DataFrame({"War": [True, None]}), pd.DataFrame({"War": [True, "x"]})]
+)
+def test_a_table_of_tags_says_yes_or_no_of_each(Y: Any) -> None:
+    with pytest.raises(MotagsError, match="the table of tags"):
+        labels_of(Y, None)
 
 
 @pytest.mark.parametrize("Y", [["War", "Spy"], np.array(["War", "Spy"]), pd.Series(["War", "Spy"])])

@@ -4,9 +4,11 @@ import csv
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import ROOT, sample_films
+from motags.artifacts import seal
 from motags.corpus import DatasetParams
 from motags.stage import read_params
 from motags.tagger import Tagger
@@ -54,6 +57,24 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def tags_of(answer: dict[str, Any]) -> list[tuple[str, float]]:
     return [(tag["tag"], tag["score"]) for tag in answer["tags"]]
+
+
+def test_films_are_read_as_the_models_texts_were_chosen(tmp_path: Path, tagger_folder: Path) -> None:
+    shutil.copytree(tagger_folder, tmp_path / "model")
+    about = json.loads((tmp_path / "model/tagger.json").read_text())
+    assert about["reading"] == asdict(Reading())
+    about["reading"] |= {"order": "synopsis_first", "lead": False}
+    (tmp_path / "model/tagger.json").write_text(json.dumps(about))
+    seal(tmp_path / "model")
+    plot, synopsis = (" ".join(TEXTS[row : row + 4]) for row in (0, 4))
+    told = {"id": "1", "plot": plot, "synopsis": synopsis, "lead": TEXTS[8]}
+    texts = [{"id": "1", "text": synopsis}, {"id": "1", "text": plot}]
+    given = [put(tmp_path / f"{n}.jsonl", as_jsonl([film])) for n, film in enumerate([told, *texts])]
+    own, by_synopsis, by_plot = (tagged(tmp_path / "model", film, "--all-scores") for film in given)
+    assert own == by_synopsis != by_plot
+    assert tagged(tmp_path / "model", given[0], "--all-scores", "--text", "plot_first") == by_plot
+    only_lead = put(tmp_path / "lead.jsonl", as_jsonl([{"id": "1", "lead": TEXTS[8]}]))
+    assert tagged(tmp_path / "model", only_lead) == [by_plot[0] | {"tags": [], "cluster": None}]
 
 
 def test_a_line_says_the_tags_above_their_thresholds_best_first(
@@ -159,7 +180,7 @@ def test_the_text_is_the_one_that_training_would_read(fields: dict[str, Any], or
 
 def test_texts_are_read_with_the_numbers_of_params_yaml() -> None:
     dataset = read_params(ROOT / "params.yaml", {"dataset": DatasetParams})["dataset"]
-    assert Reading() == Reading(dataset.text, dataset.lead, dataset.min_plot_words, dataset.max_words)
+    assert Reading() == Reading.of(dataset)
 
 
 def test_a_film_without_a_text_gets_no_tags_whatever_is_asked_for(tmp_path: Path, tagger_folder: Path) -> None:

@@ -6,7 +6,7 @@ import sys
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -69,8 +69,7 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
         )
     except (OSError, ValueError) as error:
         raise MotagsError(f"embedder.model = {params.model!r} can't be loaded: {_first_line(error)}") from error
-    places = getattr(encoder.config, "max_position_embeddings", params.max_tokens)
-    most = min(places, encoder.tokenizer.model_max_length)  # a RoBERTa has two places more than it reads
+    most = _most_tokens(encoder.model) or params.max_tokens
     if params.max_tokens > most:
         raise MotagsError(f"embedder.max_tokens = {params.max_tokens}: {params.model!r} reads {most} at most")
     layers = encoder.config.num_hidden_layers
@@ -80,6 +79,14 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
     pooling = WeightedLayerPooling(width, num_hidden_layers=layers, layer_start=layers + 1 - POOLED_LAYERS)
     modules = [encoder, pooling, Pooling(width, "mean"), Normalize()]
     return _made_ready(SentenceTransformer(modules=modules, device="cpu"))
+
+
+def _most_tokens(model: Any) -> int | None:
+    """How many tokens a model reads, if it says so. A RoBERTa counts its places from behind the one for padding."""
+    places = getattr(model.config, "max_position_embeddings", None)
+    embedding = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(embedding, "padding_idx", None)
+    return places if places is None or padding is None else places - padding - 1
 
 
 def _source(params: EmbedderParams) -> tuple[str, str | None]:

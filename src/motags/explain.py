@@ -70,7 +70,8 @@ def _spans(text: str) -> list[tuple[int, int]]:
 def _near(tagger: Tagger, embedding: np.ndarray, j: int, count: int, film: str) -> list[tuple[str, str, float]]:
     films = tagger.films_
     bear = np.flatnonzero(films.Y[:, j])
-    bear = bear[bear != films.row_of.get(film, -1)]
+    if (own := films.row(film, embedding)) is not None:
+        bear = bear[bear != own]
     cosines = films.embeddings[bear] @ embedding
     best = np.argsort(-cosines, kind="stable")[:count]
     return [

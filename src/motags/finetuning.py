@@ -53,7 +53,7 @@ def finetune(
         A row a step: epoch, films, loss, triplets, anchors (films that are anchor of a triplet).
 
     Raises:
-        MotagsError: the loss is not finite.
+        MotagsError: the loss is not finite, or there are fewer batches than processes.
     """
     accelerator = _accelerator(params)
     _prepare(encoder, params)

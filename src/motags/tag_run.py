@@ -81,10 +81,11 @@ def _beside(output: Path, made_from: Mapping[str, Any]) -> Iterator["Partial"]:
     folder = output.with_name(output.name + ".partial")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        held = {entry.name for entry in folder.iterdir()}
+        if JOURNAL not in held and (strange := sorted(held - OWN)):
+            raise MotagsError(f"{folder} holds {strange[0]!r}, which no run made: name another output")
         with (folder / "lock").open("w") as lock:
             _hold(lock, output)
-            if strange := sorted({entry.name for entry in folder.iterdir()} - OWN):
-                raise MotagsError(f"{folder} holds {strange[0]!r}, which no run made: name another output")
             try:
                 yield Partial(folder, made_from)
             finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 import numpy as np
 
 from motags.errors import MotagsError
+from motags.labels import labels_of
 from motags.tagging import Reading
 from motags.words import Mentions, Words
 
@@ -49,9 +50,13 @@ class KnownFilms:
     out_of_fold: np.ndarray
 
     @cached_property
-    def row_of(self) -> dict[str, int]:
-        """The row of each id."""
+    def _rows(self) -> dict[str, int]:
         return {id_: row for row, id_ in enumerate(self.ids)}
+
+    def row(self, id_: str, embedding: np.ndarray) -> int | None:
+        """The row of a film that has the id and, by its embedding (d,), still the text of one; int8 can't tell."""
+        row = self._rows.get(id_)
+        return row if row is not None and self.embeddings[row] @ embedding >= SAME else None
 
 
 class Encoder(Protocol):
@@ -132,7 +137,7 @@ class Tagger:
             from motags.training import train  # noqa: PLC0415, what tags films needs no training stack
         except ImportError as error:
             raise MotagsError(f"training needs {error.name}: pip install 'motags[train]'") from None
-        labels, names = _labels(Y, tags)
+        labels, names = labels_of(Y, tags)
         ids = [str(row) for row in range(len(texts))] if ids is None else list(ids)
         titles = [""] * len(texts) if titles is None else list(titles)
         columns: dict[str, Sized] = {"rows of tags": labels, "ids": ids, "titles": titles}
@@ -167,17 +172,13 @@ class Tagger:
     def held_out(self, ids: Sequence[str], scored: Scores) -> np.ndarray:
         """Scores (n, t) of n films, of those that it was trained on the ones by models that had not seen them.
 
-        A film is one of those if it has the id and, by its embedding, still the text of one of `films_`. The form int8
-        rounds too much to tell.
-
         Args:
-            ids: n; scored: what `score` says of their texts.
+            ids: n, see `KnownFilms.row`; scored: what `score` says of their texts.
         """
-        scores, known = scored.scores.copy(), self.films_
+        scores = scored.scores.copy()
         for i, id_ in enumerate(ids):
-            row = known.row_of.get(id_)
-            if row is not None and known.embeddings[row] @ scored.embeddings[i] >= SAME:
-                scores[i] = known.out_of_fold[row]
+            if (row := self.films_.row(id_, scored.embeddings[i])) is not None:
+                scores[i] = self.films_.out_of_fold[row]
         return scores
 
     def predict_proba(self, texts: Sequence[str]) -> np.ndarray:
@@ -259,26 +260,3 @@ def evidence(logits: np.ndarray, words: Words, mentions: Mentions, texts: list[s
     """What the witnesses say of n texts, (n, w, t) float32; the encoder's logits (n, t) are given."""
     spoken = np.stack([logits, words.logits(texts)], axis=1)
     return np.concatenate([spoken, mentions.cosines(texts)], axis=1)
-
-
-def _labels(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
-    """Labels (n, t) bool and t names, of an array, a table with a column a tag, or of lists of tags."""
-    if hasattr(Y, "to_numpy"):
-        tags = [str(name) for name in Y.columns] if tags is None and hasattr(Y, "columns") else tags
-        Y = Y.to_numpy()
-    if isinstance(Y, np.ndarray) and Y.dtype.kind in "biuf":
-        labels = Y.reshape(len(Y), -1).astype(bool)
-        names = [str(j) for j in range(labels.shape[1])] if tags is None else list(tags)
-        if len(names) != labels.shape[1]:
-            raise MotagsError(f"{labels.shape[1]} columns of tags have {len(names)} names: give one for each")
-        return labels, names
-    if strange := [own for own in Y if isinstance(own, str)]:
-        raise MotagsError(f"{str(strange[0])!r} stands where a list of tags is expected: give one list for each text")
-    names = sorted({tag for own in Y for tag in own}) if tags is None else list(tags)
-    column = {tag: j for j, tag in enumerate(names)}
-    if strange := sorted({tag for own in Y for tag in own if tag not in column}):
-        raise MotagsError(f"{strange[0]!r} is none of the tags: {', '.join(names)}")
-    labels = np.zeros((len(Y), len(names)), dtype=bool)
-    for row, own in enumerate(Y):
-        labels[row, [column[tag] for tag in own]] = True
-    return labels, names

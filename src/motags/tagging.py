@@ -61,6 +61,11 @@ class Reading:
     min_plot_words: int = 60
     max_words: int = 400
 
+    @classmethod
+    def of(cls, dataset: Any) -> "Reading":
+        """As a section `dataset` says."""
+        return cls(dataset.text, dataset.lead, dataset.min_plot_words, dataset.max_words)
+
     def ordered(self, order: Order | None) -> "Reading":
         """The same with another order, if one is given."""
         return replace(self, order=order) if order else self

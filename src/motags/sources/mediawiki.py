@@ -18,7 +18,8 @@ MAX_PORTIONS = 1000  # of one answer: a site that always says "continue" does no
 MOVES = ("normalized", "converted", "redirects")
 MAX_HOPS = 5  # from a title over its normal form and redirects
 ILLEGAL = re.compile(r"[#<>\[\]|{}\x00-\x1f\x7f]")  # in titles: they would ask for something else
-PASSING = ("maxlag", "ratelimited", "readonly", "internal_api_error", "query-timeout")
+BUSY = ("maxlag", "ratelimited", "readonly")  # whatever is asked for
+PASSING = (*BUSY, "internal_api_error", "query-timeout")
 
 
 class _Slot(BaseModel):
@@ -56,7 +57,8 @@ class MediaWiki(Site):
         error = error if isinstance(error, dict) else {"code": error}
         code = str(error.get("code", ""))
         if code.startswith(PASSING):
-            raise TryAgain(f"it answers {code}", retry_after(response), MotagsError)
+            last = MotagsError if code.startswith(BUSY) else Failed
+            raise TryAgain(f"it answers {code}", retry_after(response), last)
         raise Failed(f"{self.name} answers {code or 'an error'}: {str(error.get('info', ''))[:200]}")
 
     def ask(self, query: dict[str, Any]) -> dict[str, Any]:

@@ -76,19 +76,19 @@ function pressByKey(kind) {
   const row = currentRow();
   if (!row) return say("Nothing is left to decide here.");
   if (isPressed(row, kind)) return say(`${row.dataset.tag} is ${kind}ed already.`);
-  return press(row, kind, true);
+  return press(row.dataset.tag, kind, true);
 }
 
 function isPressed(row, kind) {
   return row.querySelector(`[data-kind=${kind}]`).getAttribute("aria-pressed") === "true";
 }
 
-function press(row, kind, onward) {
-  const tag = row.dataset.tag;
-  const taken = isPressed(row, kind);
+function press(tag, kind, onward, button = kind) {
+  const row = rowOf(tag);
+  if (!row) return undefined; // it was taken back meanwhile
   const after = nextLeft(rows().slice(rows().indexOf(row) + 1))?.dataset.tag;
-  return decide([{ kind: taken ? "clear" : kind, tag }], () => {
-    focusRow(onward && rowOf(after) || rowOf(tag) || rows()[0], onward ? "accept" : kind);
+  return decide([{ kind, tag }], () => {
+    focusRow(onward && rowOf(after) || rowOf(tag) || rows()[0], onward ? "accept" : button);
   });
 }
 
@@ -130,12 +130,13 @@ async function why(row) {
 
 tags.addEventListener("click", (event) => {
   const button = event.target.closest("button");
-  if (!button) return;
-  const tag = button.closest(".row")?.dataset.tag;
+  if (!button) return undefined;
+  const row = button.closest(".row");
   const kind = button.dataset.kind;
-  if (button.id === "rest") inTurn(acceptRest);
-  else if (kind === "why") why(rowOf(tag));
-  else inTurn(() => press(rowOf(tag), kind, false));
+  if (button.id === "rest") return inTurn(acceptRest);
+  if (kind === "why") return why(row);
+  const said = isPressed(row, kind) ? "clear" : kind; // by what was seen when it was clicked
+  return inTurn(() => press(row.dataset.tag, said, false, kind));
 });
 
 // to another film
