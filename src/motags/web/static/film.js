@@ -135,8 +135,8 @@ tags.addEventListener("click", (event) => {
   const kind = button.dataset.kind;
   if (button.id === "rest") return inTurn(acceptRest);
   if (kind === "why") return why(row);
-  const said = isPressed(row, kind) ? "clear" : kind; // by what was seen when it was clicked
-  return inTurn(() => press(row.dataset.tag, said, false, kind));
+  const meant = isPressed(row, kind) ? "clear" : kind; // by what was seen when it was clicked
+  return inTurn(() => press(row.dataset.tag, meant, false, kind));
 });
 
 // to another film
