@@ -156,11 +156,12 @@ def plot(points: list[dict[str, float]]) -> bytes:
 
 
 def _chart(field: str, title: str, *, log: bool) -> dict[str, Any]:
-    scale = {"type": "log"} if log else {"zero": True}
+    apart = {"type": "log", "nice": False, "padding": 20}  # points stand clear of the frame
+    scale = apart if log else {"zero": True}
     axis = {"format": "~s", "tickCount": 5}
-    x = {"field": "films", "type": "quantitative", "scale": {"type": "log"}, "axis": axis, "title": "films"}
+    x = {"field": "films", "type": "quantitative", "scale": apart, "axis": axis, "title": "films"}
     y = {"field": field, "type": "quantitative", "scale": scale, "title": title}
-    color = {"field": "tags", "type": "ordinal", "title": "tags", "sort": "descending"}
+    color = {"field": "tags", "type": "ordinal", "title": "tags", "scale": {"scheme": "dark2"}}
     return {
         "width": 260,
         "height": 220,
