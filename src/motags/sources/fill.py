@@ -10,9 +10,8 @@ from motags.errors import MotagsError
 from motags.films import SetAside
 from motags.progress import Progress
 from motags.sources.fetch import Failed
-from motags.sources.store import Record, Table
+from motags.sources.store import Record, Table, followed
 
-MAX_HOPS = 5  # redirects that are followed
 MAX_QUERY = 5000  # characters of keys in an address; servers refuse addresses over some 8,000
 
 Fetch = Callable[[Sequence[str]], Iterable[Record]]
@@ -53,7 +52,7 @@ class Fill:
             MotagsError: a needed key can't be had.
         """
         keys = list(dict.fromkeys(wanted))
-        missing = [end for key in keys if (end := _end(table, key)) not in table]
+        missing = [end for key in keys if (end := followed(key, table.redirects)) not in table]
         old = set(table.older(self.refresh)) & set(keys)
         stale = [key for key in keys if key in old]
         with Progress(table.folder.name, len(missing) + len(stale), "keys") as bar:
@@ -113,12 +112,5 @@ def batches(keys: Iterable[str], size: int) -> Iterator[list[str]]:
 
 def resolved(table: Table, key: str) -> Record | None:
     """The record of a key, over a redirect; None where nothing is there."""
-    record = table.get(_end(table, key))
+    record = table.get(followed(key, table.redirects))
     return record if record and record.gone is None and record.content.keys() != {"redirect"} else None
-
-
-def _end(table: Table, key: str) -> str:
-    """The key that redirects lead to, which may have become more since."""
-    for _ in range(MAX_HOPS):
-        key = table.redirects.get(key, key)
-    return key

@@ -10,13 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from motags.errors import MotagsError
 from motags.sources.fetch import Failed, Gone, Site, TryAgain, retry_after
-from motags.sources.store import Record
+from motags.sources.store import Record, followed
 
 BATCH = 50  # titles or ids a request, the API's limit for everyone
 MAX_LAG = 5  # seconds that the site's databases may lag behind before we wait (API:Etiquette)
 MAX_PORTIONS = 1000  # of one answer: a site that always says "continue" does not keep us for ever
 MOVES = ("normalized", "converted", "redirects")
-MAX_HOPS = 5  # from a title over its normal form and redirects
 ILLEGAL = re.compile(r"[#<>\[\]|{}\x00-\x1f\x7f]")  # in titles: they would ask for something else
 BUSY = ("maxlag", "ratelimited", "readonly")  # whatever is asked for
 PASSING = (*BUSY, "internal_api_error", "query-timeout")
@@ -96,7 +95,7 @@ class MediaWiki(Site):
         found, moved = self._merged(asked)
         records: dict[str, Record] = {}
         for title in titles:
-            end = _followed(unicodedata.normalize("NFC", title), moved)
+            end = followed(unicodedata.normalize("NFC", title), moved)
             page = found.get(end)
             if page is None or not (page.revisions or page.missing or page.invalid):
                 raise Failed(f"{self.name} has left {title!r} or its text out of an answer")
@@ -152,14 +151,6 @@ def _listed(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
     ):
         raise Failed(f"an answer whose {name} have an unknown shape")
     return items
-
-
-def _followed(title: str, moved: dict[str, str]) -> str:
-    for _ in range(MAX_HOPS):
-        if title not in moved:
-            break
-        title = moved[title]
-    return title
 
 
 def _record(page: _Page) -> Record:

@@ -17,6 +17,7 @@ from motags.artifacts import SUMS, checked, replacing, seal
 from motags.errors import MotagsError
 
 SHARD_BYTES = 64 * 2**20  # a few shards, not a file a film: DVC takes seconds for 30,000 small files
+MAX_HOPS = 5  # from a key over normal forms and redirects
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,13 @@ class _Place(NamedTuple):
     length: int
     fetched: str
     revision: int | None
+
+
+def followed(key: str, moved: Mapping[str, str]) -> str:
+    """The key that one leads to, over as many moves as there are, up to `MAX_HOPS`."""
+    for _ in range(MAX_HOPS):
+        key = moved.get(key, key)
+    return key
 
 
 class Table(Mapping[str, Record]):
