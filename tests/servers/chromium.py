@@ -31,7 +31,7 @@ def browser() -> Iterator[Browser]:
     except UnavailableError as error:
         skip_or_fail(str(error))
     program = next(folder.glob(f"usr/lib/chromium/{PROGRAM}"))
-    env = os.environ | libraries(folder)
+    env: dict[str, str | float | bool] = {**os.environ, **libraries(folder)}
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, env=env)
         yield chromium
