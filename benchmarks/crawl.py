@@ -38,10 +38,16 @@ from servers.tmdb import BEARER, Tmdb, real_films
 from servers.wikidata import Wikidata, real_entities
 
 ROOT = Path(__file__).resolve().parents[1]
-DUMP = "import re, sys, time\nfrom pathlib import Path\nfrom motags.sources.dump import film_articles\n"
-DUMP += "started = time.perf_counter()\nn = sum(1 for _ in film_articles(Path(sys.argv[1]), int(sys.argv[2])))\n"
-DUMP += "peak = re.findall(r'VmHWM:\\s+(\\d+) kB', Path('/proc/self/status').read_text())[0]\n"
-DUMP += "print(n, time.perf_counter() - started, int(peak) / 2**10)"
+DUMP = """
+import sys, time
+from pathlib import Path
+from motags.machine import peak_memory_mb
+from motags.sources.dump import film_articles
+
+started = time.perf_counter()
+n = sum(1 for _ in film_articles(Path(sys.argv[1]), int(sys.argv[2])))
+print(n, time.perf_counter() - started, peak_memory_mb())
+"""
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -15,7 +15,6 @@ Keeps a row a point in points.json, so that a run that was stopped goes on, and 
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ from transformers import BertConfig, BertModel, BertTokenizerFast  # type: ignor
 
 from motags.artifacts import replacing
 from motags.embedder import EmbedderParams
+from motags.machine import peak_memory_mb
 from motags.stage import PARAMS, read_params
 from motags.tagger import Tagger
 from motags.training import TaggerParams
@@ -135,11 +135,6 @@ def measured(n: int, t: int, width: int, seed: int) -> dict[str, float]:
         "films_a_second": NEW / (done - trained), "peak_gb": peak_memory_mb() / 2**10,
         "peak_before_gb": before / 2**10, "p_at_1": float(best),
     }  # fmt: skip
-
-
-def peak_memory_mb() -> float:
-    """Of this process; what its parent took does not count."""
-    return int(re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[0]) / 2**10
 
 
 def plot(points: list[dict[str, float]]) -> bytes:

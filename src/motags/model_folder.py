@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from motags.artifacts import SUMS, checked, sha256
 from motags.errors import MotagsError
 from motags.onnx_models import Form, OnnxEncoder, OnnxRanker
-from motags.tagger import Encoder, KnownFilms, Tagger
+from motags.tagger import KnownFilms, Tagger
 from motags.tagging import Reading
+from motags.witnesses import Encoder
 from motags.words import Mentions, Words
 
 FORMAT = 2

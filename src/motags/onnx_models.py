@@ -1,6 +1,5 @@
 """The trained networks as ONNX graphs on onnxruntime: tagging needs no training stack."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as errors
 from tokenizers import Tokenizer
 
 from motags.errors import MotagsError
+from motags.machine import cores
+from motags.witnesses import films_at_once
 
 Form = Literal["int8", "float32", "torch"]
 
@@ -22,7 +23,6 @@ UNUSABLE = (  # what a graph that is damaged, or made by a newer version, ends i
     errors.Fail, errors.InvalidArgument, errors.InvalidGraph, errors.InvalidProtobuf, errors.NoSuchFile,
     errors.NotImplemented, errors.RuntimeException,
 )  # fmt: skip
-ROWS, PAIRS = 256, 250_000  # films and (film, tag) pairs that the ranker weighs at once: bounds memory alone
 
 
 class OnnxEncoder:
@@ -60,7 +60,7 @@ class OnnxRanker:
 
     def predict_proba(self, evidence: np.ndarray) -> np.ndarray:
         """Scores (n, t) float32 of evidence (n, w, t) float32."""
-        rows = min(ROWS, max(PAIRS // evidence.shape[2], 1))
+        rows = films_at_once(evidence.shape[2])
         parts = (evidence[first : first + rows] for first in range(0, len(evidence), rows))
         return np.concatenate([self._session.run(None, {"evidence": part})[0] for part in parts])
 
@@ -80,8 +80,3 @@ def _session(graph: Path) -> InferenceSession:
         return InferenceSession(graph, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOWER)
     except UNUSABLE as error:
         raise MotagsError(f"{graph} can't be run: {str(error).splitlines()[0]}; fetch the model again") from error
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

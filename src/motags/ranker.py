@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from motags.errors import MotagsError
+from motags.witnesses import films_at_once
 
 CLIP = 8.0  # standard deviations: further out, evidence says no more
 WARMUP_STEPS = 20
-ROWS, PAIRS = 256, 250_000  # films and (film, tag) pairs of one forward pass at most
 
 
 class RankerParams(BaseModel):
@@ -71,9 +71,9 @@ class Ranker(nn.Module):
 
     def predict_proba(self, evidence: np.ndarray) -> np.ndarray:
         """Scores (n, t) float32 of evidence (n, w, t)."""
-        rows = min(ROWS, max(PAIRS // len(self.bias), 1))
         with torch.inference_mode():
-            parts = [torch.sigmoid(self(part)) for part in torch.as_tensor(evidence).split(rows)]
+            films = torch.as_tensor(evidence).split(films_at_once(len(self.bias)))
+            parts = [torch.sigmoid(self(part)) for part in films]
         return torch.cat(parts).numpy() if parts else np.empty((0, len(self.bias)), dtype=np.float32)
 
 

@@ -4,7 +4,6 @@ import inspect
 import json
 import logging
 import os
-import re
 import signal
 import sys
 import time
@@ -19,19 +18,14 @@ from safetensors import SafetensorError
 from threadpoolctl import threadpool_limits
 
 from motags.errors import MotagsError
+from motags.machine import cores, peak_memory_mb
 
 PARAMS = Path("params.yaml")
 CARRIED = Path(__file__).with_name("params.yaml")  # the project's own, in an installed package
 DEFAULTS = CARRIED if CARRIED.exists() else Path(__file__).parents[2] / PARAMS
 LOGS = Path("logs")
-STATUS = Path("/proc/self/status")
 THREADS = {"threads": Annotated[int, Field(ge=0, le=1024)]}
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # of every random choice of a stage
-
-try:
-    import resource
-except ImportError:  # Windows does not say how much memory a process took
-    resource = None  # type: ignore[assignment]
 
 log = logging.getLogger(__name__)
 
@@ -151,8 +145,7 @@ def _paths(stage: Callable[..., None], arguments: list[str]) -> list[Path]:
 
 
 def _limit_threads(threads: int) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = threads or cores
+    limit = threads or cores()
     os.environ["OMP_NUM_THREADS"] = str(limit)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(limit)
@@ -169,15 +162,6 @@ def _log_to(path: Path) -> None:
 
 
 def _record(path: Path, **figures: float) -> None:
-    figures["peak_memory_mb"] = _peak_memory_mb()
+    figures["peak_memory_mb"] = peak_memory_mb()
     path.write_text(json.dumps({name: round(value, 2) for name, value in figures.items()}) + "\n")
     log.info("done: %s", ", ".join(f"{name} {value:.1f}" for name, value in figures.items()))
-
-
-def _peak_memory_mb() -> float:
-    if STATUS.exists():  # getrusage would give the peak of the process that started this one, if that is larger
-        return int(re.findall(r"VmHWM:\s+(\d+) kB", STATUS.read_text())[0]) / 2**10
-    if resource is None:
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from motags.errors import MotagsError
 from motags.labels import labels_of
 from motags.tagging import Reading
+from motags.witnesses import Encoder, Ranker, evidence
 from motags.words import Mentions, Words
 
 if TYPE_CHECKING:
@@ -57,20 +58,6 @@ class KnownFilms:
         """The row of a film that has the id and, by its embedding (d,), still the text of one; int8 can't tell."""
         row = self._rows.get(id_)
         return row if row is not None and self.embeddings[row] @ embedding >= SAME else None
-
-
-class Encoder(Protocol):
-    """The tuned encoder."""
-
-    def encode(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (n, t) and embeddings (n, d) of unit length, float32."""
-
-
-class Ranker(Protocol):
-    """What weighs the evidence."""
-
-    def predict_proba(self, evidence: np.ndarray) -> np.ndarray:
-        """Scores (n, t) float32 of evidence (n, w, t) float32."""
 
 
 class Tagger:
@@ -254,9 +241,3 @@ class Tagger:
         from sklearn.base import BaseEstimator  # noqa: PLC0415, only scikit-learn asks
 
         return BaseEstimator.__sklearn_tags__(self)
-
-
-def evidence(logits: np.ndarray, words: Words, mentions: Mentions, texts: list[str]) -> np.ndarray:
-    """What the witnesses say of n texts, (n, w, t) float32; the encoder's logits (n, t) are given."""
-    spoken = np.stack([logits, words.logits(texts)], axis=1)
-    return np.concatenate([spoken, mentions.cosines(texts)], axis=1)

@@ -18,7 +18,8 @@ from motags.stage import completed
 from motags.stratify import folds_of
 from motags.tag_encoder import TagAttention, TagEncoder, tag_vectors, tokenized, top_layers, whole
 from motags.tag_tuning import TagEncoderParams, answers_of, in_batches, logits_of, lower_states, tune
-from motags.tagger import KnownFilms, Tagger, evidence
+from motags.tagger import KnownFilms, Tagger
+from motags.witnesses import evidence
 
 WITNESSES = ("encoder", "words", "name", "description")
 MOST_PAIRS = 4_000_000  # (film, tag) pairs that the ranker learns from

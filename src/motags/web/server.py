@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from motags.artifacts import sha256
 from motags.errors import MotagsError
+from motags.machine import cores
 from motags.web.app import make_app
 from motags.web.history import reviewer_name
 from motags.web.loading import take
@@ -70,7 +71,6 @@ def serve(
             is too short.
     """
     from motags.explain import explain  # noqa: PLC0415, the numerical libraries
-    from motags.onnx_models import cores  # noqa: PLC0415
     from motags.tagger import Tagger  # noqa: PLC0415
 
     token, name = _token(host), _reviewer(host, reviewer)

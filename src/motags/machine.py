@@ -1,0 +1,28 @@
+"""What this process may use of its machine, and has used."""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+try:
+    import resource
+except ImportError:  # Windows does not say how much memory a process took
+    resource = None  # type: ignore[assignment]
+
+STATUS = Path("/proc/self/status")
+
+
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def peak_memory_mb() -> float:
+    """The most memory that this process has held, MiB; 0 where the system does not say."""
+    if STATUS.exists():  # getrusage would give the peak of the process that started this one, if that is larger
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", STATUS.read_text())[0]) / 2**10
+    if resource is None:
+        return 0.0
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
