@@ -61,10 +61,10 @@ def with_triplets(answers: Tensor, labels: Tensor, reduction: str, margin: float
 
 
 class Study:
-    """The training films of one split, dealt to folds."""
+    """The training films of one split, dealt to folds, and an encoder: params.yaml's, or another by its folder."""
 
-    def __init__(self, catalogue: Path) -> None:
-        self.bench = Bench.of_films(catalogue, out=Path())
+    def __init__(self, catalogue: Path, encoder: str | None = None) -> None:
+        self.bench = Bench.of_films(catalogue, out=Path(), encoder=encoder)
         self.seed = read_params(ROOT / PARAMS, {"seed": int})["seed"]
         rows = self.bench.rows(self.seed)
         known = self.bench.corpus.part(np.sort(np.concatenate([rows["train"], rows["validation"]])))

@@ -2,6 +2,9 @@
 
     python benchmarks/unlabelled.py ../shared/real/motags.jsonl.gz --pool ../shared/real/wikipedia.jsonl.gz
 
+With `--teacher FOLDER` it shows instead what a larger encoder teaches the small one (distillation), on films with tags
+and without.
+
 The pool is a file of JSON lines with `title`, `lead`, and a `tmdb_id` where the film is in the catalogue; films of the
 catalogue are left out by id and by title. The training films of the split with `seed` are dealt to folds as in
 ablation.py: an encoder is tuned on all folds but the first and scored on the first, so its teacher has not seen these
@@ -12,6 +15,7 @@ import argparse
 import gzip
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +68,14 @@ class Student:
         self.top = top_layers(encoder, layers)
         self.states = lower_states(encoder, study.texts + leads, study.embedder, layers)
 
-    def tuned(self, pseudo: np.ndarray | None = None) -> TagEncoder:
-        """The encoder after the films of the other folds, and after the leads if they have labels (p, t) float."""
+    def tuned(self, pseudo: np.ndarray | None = None, taught: np.ndarray | None = None) -> TagEncoder:
+        """The encoder after the films of the other folds, and after the leads if they have labels (p, t) float.
+
+        `taught` (m, t) are a teacher's scores of the films: with them a label is half the catalogue's, half his.
+        """
         study, rows, Y = self.study, self.seen, self.study.Y[self.seen].astype(np.float32)
+        if taught is not None:
+            Y = (Y + taught) / 2
         if pseudo is not None:
             rows, Y = np.concatenate([rows, self.pool]), np.concatenate([Y, pseudo])
         head, params = study.attention(self.seen), study.tagger.encoder
@@ -75,6 +84,9 @@ class Student:
     def logits(self, model: TagEncoder, rows: np.ndarray) -> np.ndarray:
         """Its logits (m, t) of films or leads."""
         return logits_of(model, self.states.part(rows), self.study.embedder)
+
+
+Tell = Callable[[str, Student, TagEncoder], None]  # prints a row of the table
 
 
 def read_on(encoder: SentenceTransformer, texts: list[str], study: Study) -> None:
@@ -111,22 +123,8 @@ def read_on(encoder: SentenceTransformer, texts: list[str], study: Study) -> Non
     transformer.eval()
 
 
-def main() -> None:
-    """Print the rows as they come."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("catalogue", type=Path)
-    parser.add_argument("--pool", type=Path, required=True)
-    arguments = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING)
-    log.setLevel(logging.INFO)
-    study = Study(arguments.catalogue)
-    leads = leads_of(arguments.pool, {title.lower() for title in study.bench.corpus.titles}, study.seed)
-    held = study.Y[study.fold == 0]
-    print(HEAD, flush=True)
-
-    def tell(name: str, student: Student, model: TagEncoder) -> None:
-        print(row(name, held, student.logits(model, student.held)), flush=True)
-
+def unlabelled(study: Study, leads: list[str], tell: Tell) -> None:
+    """The rows of pseudo-tags by the small encoder itself, and of continued pre-training."""
     student = Student(study, study.encoder, leads[:PSEUDO_TAGGED])
     teacher = student.tuned()
     tell("the training films alone", student, teacher)
@@ -138,6 +136,42 @@ def main() -> None:
     read_on(reader, leads[:READ] + [study.texts[i] for i in student.seen], study)
     reading = Student(study, reader, [])
     tell(f"an encoder that has read {READ:,} leads and the training films", reading, reading.tuned())
+
+
+def distilled(study: Study, larger: Study, leads: list[str], tell: Tell) -> None:
+    """The rows of a small encoder that a larger one teaches."""
+    teaching = Student(larger, larger.encoder, leads)
+    teacher = teaching.tuned()
+    tell("the larger encoder, which teaches below", teaching, teacher)
+    films, others = (expit(teaching.logits(teacher, rows)) for rows in (teaching.seen, teaching.pool))
+    student = Student(study, study.encoder, leads)
+    tell("the training films alone", student, student.tuned())
+    tell("their tags and its scores of them, half each", student, student.tuned(taught=films))
+    tell(f"their tags, and {len(leads):,} leads with its scores as tags", student, student.tuned(others))
+    tell("both", student, student.tuned(others, films))
+
+
+def main() -> None:
+    """Print the rows as they come."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("catalogue", type=Path)
+    parser.add_argument("--pool", type=Path, required=True)
+    parser.add_argument("--teacher", help="folder of a larger encoder")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    log.setLevel(logging.INFO)
+    study = Study(arguments.catalogue)
+    leads = leads_of(arguments.pool, {title.lower() for title in study.bench.corpus.titles}, study.seed)
+    held = study.Y[study.fold == 0]
+    print(HEAD, flush=True)
+
+    def tell(name: str, student: Student, model: TagEncoder) -> None:
+        print(row(name, held, student.logits(model, student.held)), flush=True)
+
+    if arguments.teacher:
+        distilled(study, Study(arguments.catalogue, arguments.teacher), leads[:PSEUDO_TAGGED], tell)
+    else:
+        unlabelled(study, leads, tell)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,103 @@
+"""What losses for missing tags give: a tag that the catalogue does not name may be true all the same.
+
+    python benchmarks/missing_losses.py ../shared/real/motags.jsonl.gz
+
+An encoder is tuned on all folds of the training films but the first and scored on the first, as in ablation.py; the
+losses differ in what they make of the pairs that are not given. These films' own labels lack as many tags, so a loss
+that finds more of them can look worse than it is, but P@1 and mean AP would hardly fall.
+"""
+
+import argparse
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
+
+from ablation import HEAD, Study, row
+from motags.stratify import folds_of
+from motags.tag_encoder import top_layers
+from motags.tag_tuning import logits_of, tune
+from unlabelled import where_sure
+
+SMOOTHED = 0.02  # what a tag counts that is not given
+LIKELY = 0.3  # score by a model that has not seen the film, from which a tag that is not given is left out
+LAMBDA = 1.5  # of the Hill loss
+SELF_PACED = 0.6  # score from which a tag that is not given counts as given
+
+
+def smoothed(logits: Tensor, labels: Tensor, reduction: str) -> Tensor:
+    """Binary cross-entropy; a tag that is not given counts as a little given."""
+    return binary_cross_entropy_with_logits(logits, labels.clamp(min=SMOOTHED), reduction=reduction)
+
+
+def hill(logits: Tensor, labels: Tensor, reduction: str) -> Tensor:
+    """Cross-entropy of the given tags; of the others the Hill loss (Zhang et al. 2021): flat where p is high."""
+    assert reduction == "none"  # noqa: S101, as `tune` asks for it
+    p = torch.sigmoid(logits)
+    return -labels * logsigmoid(logits) + (1 - labels) * (LAMBDA - p) * p.square()
+
+
+class SelfPaced:
+    """Self-paced loss correction (Zhang et al. 2021): after some steps, what scores high counts as given."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def __call__(self, logits: Tensor, labels: Tensor, reduction: str) -> Tensor:
+        """Binary cross-entropy with the labels so corrected."""
+        self.left -= 1
+        if self.left < 0:
+            labels = torch.where(torch.sigmoid(logits.detach()) > SELF_PACED, 1.0, labels)
+        return binary_cross_entropy_with_logits(logits, labels, reduction=reduction)
+
+
+def without_likely(study: Study) -> np.ndarray:
+    """Logits of the first fold, by an encoder that does not learn from tags that are likely and not given."""
+    seen, held = np.flatnonzero(study.fold != 0), np.flatnonzero(study.fold == 0)
+    Y = study.Y[seen].astype(np.float32)
+    inner = folds_of([study.texts[i] for i in seen], study.Y[seen], study.tagger.folds, study.seed)
+    for k in range(study.tagger.folds):
+        apart = inner == k
+        likely = expit(logits_by(study, seen[~apart], study.Y[seen[~apart]], seen[apart])) >= LIKELY
+        Y[apart] = np.where(likely & (Y[apart] == 0), np.nan, Y[apart])
+    return logits_by(study, seen, Y, held, where_sure)
+
+
+def logits_by(
+    study: Study, seen: np.ndarray, Y: np.ndarray, asked: np.ndarray,
+    loss: Callable[..., Tensor] = binary_cross_entropy_with_logits,
+) -> np.ndarray:  # fmt: skip
+    """Logits (m, t) of the films `asked` by an encoder tuned on the films `seen` with labels Y."""
+    params, head = study.tagger.encoder, study.attention(seen)
+    top, states = top_layers(study.encoder, params.trained_layers), study.states(params.trained_layers)
+    model = tune(top, head, states.part(seen), Y, params, study.embedder, study.seed, loss)
+    return logits_of(model, states.part(asked), study.embedder)
+
+
+def main() -> None:
+    """Print the rows as they come."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("catalogue", type=Path)
+    logging.basicConfig(level=logging.WARNING)
+    study = Study(parser.parse_args().catalogue)
+    held = study.Y[study.fold == 0]
+    steps = -(-int((study.fold != 0).sum()) // study.tagger.encoder.batch_size)  # of one pass over the films
+    print(HEAD, flush=True)
+    variants: dict[str, Callable[[], np.ndarray]] = {
+        "binary cross-entropy (shipped)": lambda: study.logits(0, study.attention),
+        f"a tag that is not given counts {SMOOTHED:g}": lambda: study.logits(0, study.attention, loss=smoothed),
+        "Hill loss": lambda: study.logits(0, study.attention, loss=hill),
+        "self-paced correction after one pass": lambda: study.logits(0, study.attention, loss=SelfPaced(steps)),
+        f"tags not given that score {LIKELY:g} or more left out": lambda: without_likely(study),
+    }
+    for name, make in variants.items():
+        print(row(name, held, make()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
