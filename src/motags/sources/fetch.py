@@ -23,8 +23,7 @@ from motags.errors import MotagsError
 MAX_IN_A_ROW = 10  # requests that failed one after the other: the site is down, not a film broken
 
 log = logging.getLogger(__name__)
-# it would log headers that it can't read, whatever they hold
-logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # it would log headers that it can't read
 
 
 class FetchParams(BaseModel):
