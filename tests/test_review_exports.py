@@ -18,7 +18,7 @@ from motags.web.label_studio import read_label_studio, write_label_studio
 from motags.web.loading import take
 from motags.web.schema import Database
 from motags.web.scoring import Model
-from motags.web.store import Store
+from motags.web.store import Scored, Store
 from test_review_store import VERSION, act, film, make
 
 Json = Any
@@ -113,15 +113,17 @@ def exported(tmp_path: Path, review: Path) -> list[Json]:
 
 
 def annotated(task: Json, tags: list[str], number: int = 1, **more: Json) -> Json:
-    """A task as Label Studio exports it, with one annotation."""
+    """A task as Label Studio exports it, with one annotation; of predictions it gives the numbers."""
     result = [{"from_name": "tags", "to_name": "text", "type": "choices", "value": {"choices": tags}}]
-    return task | {"id": number, "annotations": [{"id": number, "completed_by": 7, "result": result} | more]}
+    annotations = [{"id": number, "completed_by": 7, "result": result} | more]
+    return task | {"id": number, "annotations": annotations, "predictions": [286]}
 
 
 def test_label_studio_gets_texts_predictions_and_a_set_up_that_fits(review: Path, tmp_path: Path) -> None:
     first, *_ = tasks = exported(tmp_path, review)
     assert len(tasks) == 4
-    assert first["data"] == {"film": "a", "title": "Title of a", "year": 1999, "text": "text of a"}
+    told = {"film": "a", "title": "Title of a", "year": 1999, "text": "text of a"}
+    assert first["data"] == told | {"predicted": ["war"], "model_version": VERSION}
     (prediction,) = first["predictions"]
     (part,) = prediction["result"]
     assert prediction["model_version"] == VERSION
@@ -162,6 +164,17 @@ def test_tags_that_no_annotator_saw_stay_as_they_are(review: Path, tmp_path: Pat
     assert set(tags_of(tmp_path / "films.jsonl")["a"]) == {"Drama", "war"}
 
 
+def test_what_another_model_suggests_by_now_was_not_before_the_annotator(review: Path, tmp_path: Path) -> None:
+    task = annotated(exported(tmp_path, review)[1], ["war"])
+    store = Store(Database(review))
+    store.suggest("another", [Scored("b", 1.0, [("war", 0.8, True), ("heist", 0.7, True)])])
+    (tmp_path / "back.json").write_text(json.dumps([task]))
+    assert read_label_studio(review, tmp_path / "back.json").kept == 1
+    assert list(store.history.verdicts("b")) == ["war"]
+    first, *_ = store.database.read("SELECT version, score FROM decision ORDER BY seq")
+    assert tuple(first) == (VERSION, None)  # the score that it had then is not kept
+
+
 def test_a_tag_of_any_name_that_the_catalogue_has_can_be_chosen(tmp_path: Path) -> None:
     path, long = tmp_path / "review.sqlite", "x" * 150
     make(path).take([(film("a", [long]), "text of a")], [("war", "genre", 0.5)])
@@ -197,7 +210,7 @@ def test_an_annotation_that_was_changed_counts_as_it_is_now(review: Path, tmp_pa
         {"data": {"film": "a"}, "annotations": [{"result": [{"type": "choices", "from_name": "tags", "value": 1}]}]},
         {"data": {"film": "a"}, "annotations": [{"result": [], "completed_by": {"email": "\u0007"}}]},
         annotated({"data": {"film": "a"}}, [7]),  # type: ignore[list-item]
-        annotated({"data": {"film": "a"}, "predictions": 3}, []),
+        annotated({"data": {"film": "a", "predicted": 3, "model_version": "v"}}, []),
     ],
 )
 def test_a_task_that_does_not_fit_is_set_aside_and_the_others_count(review: Path, tmp_path: Path, task: Json) -> None:
@@ -233,6 +246,19 @@ def test_a_catalogue_is_read_as_motags_tag_reads_it(tmp_path: Path) -> None:
     assert tags_of(tmp_path / "films.jsonl") == {"1": {"Drama": None, "Noir": None}, "2": {"Drama": None}}
     (_, two), _ = read_catalogue(tmp_path / "films.jsonl", 0.0)
     assert two.plot == "Only a text."
+
+
+def test_a_text_longer_than_what_is_read_is_exported_whole(tmp_path: Path) -> None:
+    long = " ".join(["word"] * 1000)
+    (tmp_path / "films.csv").write_text(f"id,title,text\n1,One,{long}\n")
+    store = Store(Database(tmp_path / "review.sqlite"))
+    model = SimpleNamespace(tags_=["Drama"], kinds_=["genre"], thresholds_=np.array([0.5]), reading_=Reading())
+    take(store, tmp_path / "films.csv", cast("Model", model))
+    (read,) = store.unscored("v", 9)
+    assert len(read["text"].split()) == Reading().max_words
+    write_catalogue(tmp_path / "review.sqlite", tmp_path / "films.jsonl")
+    (one,), _ = read_catalogue(tmp_path / "films.jsonl", 0.0)
+    assert one.plot == long
 
 
 def test_of_films_with_one_id_title_and_text_are_those_of_the_first(tmp_path: Path) -> None:

@@ -134,6 +134,15 @@ def test_an_undo_takes_back_all_of_an_act_and_names_it_again_when_it_is_sent_aga
     assert store.history.undo(act(3), "Ana", VERSION) == []
 
 
+def test_an_undo_does_not_reach_into_another_catalogue(store: Store) -> None:
+    store.history.keep(act(1), "Ana", "a", [("accept", "war")], VERSION)
+    store.take([(film("z"), "text of z")], [])
+    assert store.history.undo(act(2), "Ana", VERSION) == []
+    store.take([(film("a"), "text of a")], [])
+    (undone,) = store.history.undo(act(3), "Ana", VERSION)
+    assert (undone["film"], undone["tag"]) == ("a", "war")
+
+
 def test_nobody_undoes_what_another_did(store: Store) -> None:
     store.history.keep(act(1), "Ana", "a", [("accept", "war")], VERSION)
     assert store.history.undo(act(2), "Ben", VERSION) == []

@@ -17,7 +17,7 @@ MOST_NAME = 40  # letters of a reviewer's name
 Decision = tuple[str, str | None]  # kind and tag
 INSERT = """INSERT INTO decision (act, place, at, reviewer, film, kind, tag, undoes, version, score)
     SELECT :act, :place, :at, :reviewer, :film, :kind, :tag, :undoes, :version,
-    (SELECT score FROM suggestion WHERE film = :film AND tag = :tag)"""
+    (SELECT score FROM suggestion JOIN scored USING (film) WHERE film = :film AND tag = :tag AND version = :version)"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,11 @@ class History:
         return True
 
     def undo(self, act: str, reviewer: str, version: str) -> list[sqlite3.Row]:
-        """Take back the reviewer's last act that stands, by a further act; give the decisions taken back."""
+        """Take back the reviewer's last act that stands on a film of this catalogue, by a further act.
+
+        Returns:
+            The decisions taken back.
+        """
         with self.database.writing() as connection:
             if not self._kept(act) and (last := self._last(reviewer)):
                 self._insert(connection, act, 0, reviewer, last["film"], "undo", None, version, last["act"])
@@ -75,7 +79,9 @@ class History:
 
     def _last(self, reviewer: str) -> sqlite3.Row | None:
         found = self.database.read(
-            "SELECT act, film FROM live WHERE reviewer = :reviewer ORDER BY seq DESC LIMIT 1", reviewer=reviewer
+            "SELECT act, film FROM live WHERE reviewer = :reviewer AND film IN (SELECT id FROM film)"
+            " ORDER BY seq DESC LIMIT 1",
+            reviewer=reviewer,
         )
         return found[0] if found else None
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from motags.web.exports import Counts, opened, write
 from motags.web.history import Decision, reviewer_name, tag_name
 from motags.web.store import Row, Store
 
+GIVEN = "SELECT tag, score FROM suggestion WHERE film = :film AND given ORDER BY score DESC"
 FORM = "it is not of the form that Label Studio exports as JSON"
 CONFIG = """<View>
   <Header value="$title"/>
@@ -51,23 +53,26 @@ def write_label_studio(decisions: Path, output: Path) -> Counts:
 
 
 def tasks(store: Store) -> Iterator[str]:
-    """The tasks of `write_label_studio`, as one JSON list with a line a film."""
+    """The tasks of `write_label_studio`, as one JSON list with a line a film.
+
+    What was predicted stands in `data` too, which comes back as it went; of predictions Label Studio gives the numbers.
+    """
     query = (
         "SELECT f.id, f.title, f.year, f.text, s.version FROM film AS f LEFT JOIN scored AS s ON s.film = f.id"
         " WHERE f.text <> '' ORDER BY f.id"
     )
     yield "["
     for number, film in enumerate(store.database.read(query)):
-        data = {"film": film["id"], "title": film["title"], "year": film["year"], "text": film["text"]}
-        task = {"data": data, "predictions": _predictions(store, film["id"], film["version"])}
+        given = store.database.read(GIVEN, film=film["id"])
+        data = {name: film[name] for name in ("title", "year", "text")} | {
+            "film": film["id"], "predicted": [row["tag"] for row in given], "model_version": film["version"] or "",
+        }  # fmt: skip
+        task = {"data": data, "predictions": _predictions(given, film["version"])}
         yield (",\n" if number else "\n") + json.dumps(task, ensure_ascii=False)
     yield "\n]\n"
 
 
-def _predictions(store: Store, film: str, version: str | None) -> list[dict[str, Any]]:
-    given = store.database.read(
-        "SELECT tag, score FROM suggestion WHERE film = :film AND given ORDER BY score DESC", film=film
-    )
+def _predictions(given: list[sqlite3.Row], version: str | None) -> list[dict[str, Any]]:
     if version is None:
         return []
     choices = {"choices": [row["tag"] for row in given]}
@@ -113,7 +118,8 @@ def _exported(source: Path) -> list[Any]:
 
 
 def _take(store: Store, task: Any, back: TakenBack) -> None:
-    film = str(task["data"]["film"])
+    data = task["data"]
+    film, predicted, version = str(data["film"]), set(data["predicted"]), str(data["model_version"])
     if not (row := store.film(film)):
         raise MotagsError(f"the catalogue has no film {film!r}")
     for annotation in task["annotations"]:
@@ -123,8 +129,7 @@ def _take(store: Store, task: Any, back: TakenBack) -> None:
         offered = {known.tag for known in rows}
         chosen = {tag if tag in offered else tag_name(tag) for tag in _choices(annotation["result"])}
         reviewer = _reviewer(annotation.get("completed_by"))
-        decisions = _decisions(rows, chosen, reviewer)
-        version = str((task.get("predictions") or [{}])[0].get("model_version") or "")
+        decisions = _decisions(rows, predicted, chosen, reviewer)
         kept = store.history.keep(_act(film, annotation, chosen), reviewer, film, decisions, version)
         back.kept, back.known = back.kept + kept, back.known + (not kept)
 
@@ -135,10 +140,10 @@ def _choices(result: list[Any]) -> Iterator[str]:
             yield from part["value"]["choices"]
 
 
-def _decisions(rows: list[Row], chosen: set[str], reviewer: str) -> list[Decision]:
-    """Tags that are neither predicted nor the reviewer's own were not before the annotator: nothing is said of them."""
+def _decisions(rows: list[Row], predicted: set[str], chosen: set[str], reviewer: str) -> list[Decision]:
+    """Tags that were not predicted then, nor are the reviewer's own, were not before him: nothing is said of them."""
     offered = {row.tag for row in rows}
-    seen = {row.tag for row in rows if row.given or any(own.reviewer == reviewer for own in row.verdicts)}
+    seen = predicted | {row.tag for row in rows if any(own.reviewer == reviewer for own in row.verdicts)}
     yes: list[Decision] = [("accept" if tag in offered else "add", tag) for tag in sorted(chosen)]
     return [*yes, *(("reject", tag) for tag in sorted(seen - chosen)), ("done", None)]
 
