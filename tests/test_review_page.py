@@ -158,6 +158,27 @@ def test_keys_faster_than_the_answers_each_find_the_page_as_the_one_before_left_
         assert said_of(review, page, "Fay") == {one: "accept", two: "reject"} | dict.fromkeys(others, "accept")
 
 
+def test_caps_lock_makes_no_other_key_of_a_letter(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Cap") as page:
+        many(page, review)
+        one, *others = left(page)
+        locked = "document.dispatchEvent(new KeyboardEvent('keydown', { key: 'A', shiftKey: false, bubbles: true }))"
+        page.evaluate(locked.replace("document.", "document.body."))
+        expect(page.get_by_role("status")).to_contain_text(f"{one} accepted")
+        assert left(page) == others
+
+
+def test_the_focus_stays_where_the_reviewer_went_before_the_answer(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Foc") as page:
+        many(page, review)
+        one, *_ = left(page)
+        page.evaluate(SLOWLY)
+        page.keyboard.press("a")
+        page.locator("#done").focus()
+        expect(page.get_by_role("status")).to_contain_text(f"{one} accepted")
+        expect(page.locator("#done")).to_be_focused()
+
+
 def test_done_skip_and_undo_lead_from_film_to_film(browser: Browser, review: Review) -> None:
     with visiting(browser, review, "Sid") as page:
         first_film(page)
@@ -246,6 +267,32 @@ def test_a_known_tag_is_found_by_its_letters_and_accepted(browser: Browser, revi
         page.keyboard.press("Enter")
         expect(page.get_by_role("status")).to_contain_text("War added")
         assert said_of(review, page, "Ada") == {"War": "add"}
+
+
+def test_a_tag_that_is_typed_exactly_stands_first(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Eva") as page:
+        page.goto(f"{review.address}/film?id=none")
+        tags = [{"name": name, "kind": kind} for name, kind in (("Family", "genre"), ("family", "keyword"))]
+        tags = [{"name": f"Family {n:02}", "kind": ""} for n in range(12)] + tags
+        page.route("**/tags", lambda route: route.fulfill(json=tags))
+        for typed, first in (("family", "family keyword"), ("Family", "Family genre"), ("FAMILY", "Family genre")):
+            page.keyboard.press("+")
+            page.keyboard.type(typed)
+            expect(page.get_by_role("option").first).to_have_text(first)
+            page.keyboard.press("Control+a")
+            page.keyboard.press("Backspace")
+            page.keyboard.press("Escape")
+            page.keyboard.press("Escape")
+
+
+def test_accept_and_reject_are_told_apart_in_forced_colours(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Hic", forced_colors="active") as page:
+        many(page, review)
+        button = page.locator("[data-kind=accept]").first
+        before = button.evaluate("(button) => getComputedStyle(button).backgroundColor")
+        page.keyboard.press("a")
+        expect(button).to_have_attribute("aria-pressed", "true")
+        assert button.evaluate("(button) => getComputedStyle(button).backgroundColor") != before
 
 
 def test_a_conflict_is_shown_to_both(browser: Browser, review: Review) -> None:

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
-from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 POLICY = (
@@ -45,13 +45,14 @@ class Guard:
         answer = self._refused(scope, headers) or self._entered(scope) or self._without_token(headers)
         await (answer or self.app)(scope, receive, _secured(send))
 
-    def _refused(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
+    def _refused(self, scope: Scope, headers: Headers) -> Response | None:
         host = headers.get("host", "")
         if self.hosts is not None and host.lower() not in self.hosts:
             return PlainTextResponse("this address is not answered here", 421)
         own = {f"http://{host}", f"https://{host}"}  # the second behind a proxy
         if scope["method"] not in {"GET", "HEAD"} and headers.get("origin") not in own:
-            return PlainTextResponse("only this page itself may send that", 403)
+            reason = "only this page itself may send that; a proxy before it has to pass on the header Host"
+            return JSONResponse({"error": reason}, 403)
         return None
 
     def _entered(self, scope: Scope) -> HTMLResponse | None:

@@ -4,7 +4,7 @@ import logging
 from collections import defaultdict
 from pathlib import Path
 
-from motags.catalogue import rows
+from motags.catalogue import plain_text, rows
 from motags.errors import MotagsError
 from motags.films import Film, Tag, film_of, read_catalogue
 from motags.tagging import Entry, Reading
@@ -28,23 +28,26 @@ def take(store: Store, catalogue: Path, model: Model) -> None:
         log.warning("%s: %d rows can't be used; %s: %s", catalogue, len(aside), aside[0].where, aside[0].reason)
     tags = list(zip(model.tags_, model.kinds_, map(float, model.thresholds_), strict=True))
     spelled = _Spelling(model.tags_)
-    texts = texts_of(catalogue, model.reading_)
-    store.take((_with_text(spelled.film(film), texts.get(film.id, "")) for film in films), tags)
+    texts = _texts_of(catalogue, model.reading_)
+    store.take((_with_text(spelled.film(film), *texts.get(film.id, ("", None))) for film in films), tags)
 
 
-def texts_of(catalogue: Path, reading: Reading) -> dict[str, str]:
-    """Of each film's id the text that stands for it, as `motags tag` reads it; of the first film with an id."""
-    texts: dict[str, str] = {}
+def _texts_of(catalogue: Path, reading: Reading) -> dict[str, tuple[str, str | None]]:
+    """Of each film's id the text that stands for it, as `motags tag` reads it, and all of its column `text`.
+
+    Of rows with one id the first counts; the column is kept where the film has no other text alone.
+    """
+    texts: dict[str, tuple[str, str | None]] = {}
     for _, row in rows(catalogue):
-        if isinstance(entry := reading.entry(row), Entry) and isinstance(film_of(row, catalogue.name), Film):
-            texts.setdefault(entry.id, entry.text)
+        if isinstance(entry := reading.entry(row), Entry) and isinstance(film := film_of(row, catalogue.name), Film):
+            told = film.plot or film.synopsis or film.lead
+            texts.setdefault(entry.id, (entry.text, None if told else plain_text(row.get("text"))))
     return texts
 
 
-def _with_text(film: Film, text: str) -> tuple[Film, str]:
-    """A film whose text came in the column `text` has it as its plot: so a catalogue to train on names it."""
-    told = film.plot or film.synopsis or film.lead
-    return (film if told or not text else film.model_copy(update={"plot": text})), text
+def _with_text(film: Film, text: str, whole: str | None) -> tuple[Film, str]:
+    """A film whose text came in the column `text` alone has it as its plot: so a catalogue to train on names it."""
+    return (film.model_copy(update={"plot": whole}) if whole else film), text
 
 
 class _Spelling:

@@ -15,6 +15,7 @@ from motags.web.store import Scored, Store
 
 BATCH = 32  # films scored at once in the background: a film that a reviewer waits for comes after one such batch
 CLOSE = 5  # tags below their thresholds that are shown too, the closest ones
+PAUSE = 30.0  # seconds after the file could not be read or written
 EXPLANATIONS = 512  # kept in memory
 
 log = logging.getLogger(__name__)
@@ -86,12 +87,15 @@ class Scorer:
 
     def _run(self) -> None:
         last = ""  # once through all films: two models on one file, where nothing keeps them apart, come to an end
-        try:
-            while not self._stop.is_set() and (films := self.store.unscored(self.model.version_, BATCH, last)):
+        while not self._stop.is_set():
+            try:
+                if not (films := self.store.unscored(self.model.version_, BATCH, last)):
+                    return
                 self._score(films)
                 last = films[-1]["id"]
-        except sqlite3.OperationalError as error:
-            log.error("no more suggestions are made ahead: %s", error)
+            except sqlite3.OperationalError as error:
+                log.error("no suggestions are made ahead for %.0f s: %s", PAUSE, error)
+                self._stop.wait(PAUSE)
 
     def need(self, film: sqlite3.Row) -> None:
         """Score a film now if this version of the model has not."""

@@ -145,7 +145,9 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         listener = socket.create_server((host, port), family=family, backlog=WAITING)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each answer waits 40 ms for an ACK
     except (OSError, OverflowError) as error:
-        raise MotagsError(f"{host}, port {port}, can't be listened on ({error}): name another with --port") from None
+        raise MotagsError(
+            f"{host}, port {port}, can't be listened on ({error}): name others with --host and --port"
+        ) from None
     with listener:
         yield listener
 

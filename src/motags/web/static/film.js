@@ -65,11 +65,12 @@ function focusRow(row, kind = "accept", preventScroll = false) {
 }
 
 async function decide(decisions, focus) {
+  const before = document.activeElement;
   const kept = await send("/decide", { act: newAct(), film, decisions });
   tags.innerHTML = kept.html;
   say(kept.said);
   unlit();
-  if (document.activeElement !== add) focus(); // somebody is typing there by now
+  if ([before, document.body].includes(document.activeElement)) focus(); // else the reviewer has gone elsewhere by now
 }
 
 function pressByKey(kind) {
@@ -173,7 +174,11 @@ function allTags() {
 
 function matching(tags, typed) {
   const folded = typed.toLocaleLowerCase();
-  const rank = (tag) => (tag.folded.startsWith(folded) ? 0 : tag.folded.includes(` ${folded}`) ? 1 : 2);
+  const ranks = [
+    (tag) => tag.name === typed, (tag) => tag.folded === folded, (tag) => tag.folded.startsWith(folded),
+    (tag) => tag.folded.includes(` ${folded}`), () => true,
+  ];
+  const rank = (tag) => ranks.findIndex((fits) => fits(tag));
   const found = tags.filter((tag) => tag.folded.includes(folded)).sort((one, other) => rank(one) - rank(other)).slice(0, MOST);
   const isNew = typed && !tags.some((tag) => tag.folded === folded);
   return isNew ? [...found, { name: typed, kind: "new tag" }] : found;

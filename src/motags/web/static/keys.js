@@ -20,11 +20,17 @@ const actions = {
   k: () => moved(-1, [...document.querySelectorAll("a.film")], document.activeElement),
 };
 
+function keyOf({ key, shiftKey }) { // whatever Caps Lock makes of a letter
+  if (key.length > 1) return key;
+  return shiftKey ? key.toUpperCase() : key.toLowerCase();
+}
+
 document.addEventListener("keydown", (event) => {
   const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
   if (typing || dialog.open || !useKeys.checked || event.ctrlKey || event.altKey || event.metaKey || event.repeat) return;
-  const action = actions[event.key];
-  const pressed = document.querySelector(`[data-key="${CSS.escape(event.key)}"]:not([hidden])`);
+  const key = keyOf(event);
+  const action = actions[key];
+  const pressed = document.querySelector(`[data-key="${CSS.escape(key)}"]:not([hidden])`);
   if (!action && !pressed) return;
   event.preventDefault();
   if (action) action(); else pressed.click();
