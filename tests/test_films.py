@@ -219,6 +219,32 @@ def test_an_unusable_row_of_parquet_is_set_aside_with_its_number(tmp_path: Path)
     assert [(row.where, row.reason.split(":")[0]) for row in aside] == [("films.parquet, line 2", "title")]
 
 
+def test_a_cell_of_parquet_that_can_not_be_read_costs_its_row_alone(tmp_path: Path) -> None:
+    damaged = as_parquet([{"id": "a", "title": "A"}, {"id": "b", "title": "caf\N{LATIN SMALL LETTER E WITH ACUTE}"}])
+    path = put(tmp_path / "x.parquet", damaged.replace(b"caf\xc3\xa9", b"caf\xff\xff"))
+    films, aside = read_catalogue(path, 0.5)
+    assert [film.id for film in films] == ["a"]
+    assert [row.where for row in aside] == ["x.parquet, line 2"]
+    assert aside[0].reason.startswith("a cell that can't be read: 'utf-8' codec")
+
+
+def test_what_stands_in_an_ignored_column_of_parquet_does_not_matter(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    far = pa.array([2**60], pa.timestamp("ms"))  # no date that Python knows
+    pq.write_table(pa.table({"id": ["a"], "title": ["A"], "released": far}), tmp_path / "x.parquet")
+    caplog.set_level("INFO")
+    films, aside = read_catalogue(tmp_path / "x.parquet", 0.0)
+    assert ([film.id for film in films], aside) == (["a"], [])
+    assert "columns ignored: released" in caplog.text
+
+
+def test_parquet_without_any_column_that_is_read_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1, 2]}), tmp_path / "x.parquet")
+    with pytest.raises(MotagsError, match="2 of 2 films can't be used"):
+        read_catalogue(tmp_path / "x.parquet", 0.0)
+
+
 def test_bad_bytes_in_an_ignored_column_do_not_matter(tmp_path: Path) -> None:
     films, aside = read_catalogue(put(tmp_path / "x.csv", b"id,title,note\na,A,caf\xe9\n"), 0.0)
     assert ([film.id for film in films], aside) == (["a"], [])
@@ -226,7 +252,7 @@ def test_bad_bytes_in_an_ignored_column_do_not_matter(tmp_path: Path) -> None:
 
 def test_an_unclosed_quote_in_csv_swallows_no_films_in_silence(tmp_path: Path) -> None:
     path = put(tmp_path / "x.csv", b'id,title\na,"A\nb,B\nc,C\n')
-    with pytest.raises(MotagsError, match=r"x\.csv can't be read as csv"):
+    with pytest.raises(MotagsError, match=r"x\.csv can't be read as csv: the row after line 1: "):
         read_catalogue(path, 0.0)
 
 

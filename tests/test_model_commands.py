@@ -84,6 +84,20 @@ def test_audit_writes_suspects_or_shows_them(tmp_path: Path, tagger: Tagger, tag
     assert len(found) == 7
 
 
+def test_suggest_does_not_write_over_its_catalogue(films: Path, tagger_folder: Path) -> None:
+    before = films.read_bytes()
+    done = motags("suggest", str(films), "--model", str(tagger_folder), "--output", str(films))
+    assert (done.returncode, done.stderr) == (1, f"motags: {films} is the catalogue itself: name another output\n")
+    assert films.read_bytes() == before
+
+
+def test_letters_that_the_terminal_has_not_are_question_marks(tmp_path: Path, tagger_folder: Path) -> None:
+    films = put(tmp_path / "films.jsonl", as_jsonl([FILMS[0] | {"title": "七人の侍"}]))
+    done = motags("explain", str(films), "--model", str(tagger_folder), PYTHONIOENCODING="latin-1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("???? (new-0)\n")
+
+
 @pytest.mark.parametrize("words", [["suggest"], ["explain", "--film", "a"]])
 def test_rows_that_can_not_be_used_are_told(tmp_path: Path, tagger_folder: Path, words: list[str]) -> None:
     nameless = put(tmp_path / "films.csv", b"title,text\nOne,A text.\nTwo,Another.\n")

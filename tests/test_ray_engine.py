@@ -119,7 +119,9 @@ def test_a_cluster_that_can_not_be_used_is_one_line(films: Path, tagger_folder: 
     for more, variables, says in (
         (["--threads", "64"], {"RAY_ADDRESS": cluster}, "has 64 processors: give fewer --threads"),
         ([], {"RAY_ADDRESS": "127.0.0.1:1"}, "no Ray cluster answers at RAY_ADDRESS = 127.0.0.1:1"),
+        ([], {"RAY_ADDRESS": "nowhere"}, "the Ray cluster 'nowhere' can't be used: "),
     ):
         done = motags(*call, *more, **variables)
         assert done.returncode == 1
         assert says in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr

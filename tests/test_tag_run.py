@@ -297,7 +297,7 @@ def test_what_comes_from_standard_input_begins_anew(tmp_path: Path, tagger_folde
     command = ["tag", "-", "--model", str(tagger_folder), "--output", str(output), "--chunk", "2"]
     refused = motags(*command, stdin=as_jsonl(FILMS[:4]).decode() + "7\n")
     assert "can't be used" in refused.stderr
-    assert motags(*command, stdin=as_jsonl(FILMS[4:8]).decode()).returncode == 0
+    assert motags(*command, "--top", "3", stdin=as_jsonl(FILMS[4:8]).decode()).returncode == 0
     assert [json.loads(line)["id"] for line in output.read_text().splitlines()] == ["4", "5", "6", "7"]
     assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl"]
 
@@ -312,7 +312,8 @@ def test_a_place_that_can_not_be_written_to_is_named(tmp_path: Path, films: Path
 def test_a_csv_is_gone_on_with_too(tmp_path: Path, tagger_folder: Path) -> None:
     films = put(tmp_path / "films.csv", as_csv([film | {"title": f'{film["title"]}\n"x"'} for film in FILMS]))
     outputs = [tmp_path / "whole.csv.gz", tmp_path / "killed.csv.gz"]
-    stop(call(tagger_folder, films, outputs[1]), outputs[1], 12, signal.SIGKILL)
+    killed = stop(call(tagger_folder, films, outputs[1]), outputs[1], 12, signal.SIGKILL)
+    assert (killed.returncode, outputs[1].exists()) == (-signal.SIGKILL, False)
     for output in outputs:
         assert motags(*call(tagger_folder, films, output)).returncode == 0
     assert outputs[0].read_bytes() == outputs[1].read_bytes()

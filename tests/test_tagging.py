@@ -252,6 +252,12 @@ def test_a_file_that_can_not_be_used_is_one_line(
     assert [file.name for file in tmp_path.iterdir() if file != path] == begun
 
 
+def test_a_file_name_that_is_no_utf8_is_told_with_marks(tmp_path: Path) -> None:
+    path = put(tmp_path / "caf\udce9.jsonl", as_jsonl(FILMS[:1]) + b"7\n")
+    (chunk,) = Job(path).chunks()
+    assert chunk.aside[0].where == "caf\N{REPLACEMENT CHARACTER}.jsonl, line 2"
+
+
 def test_rows_set_aside_are_told_and_kept_beside_the_output(tmp_path: Path, tagger_folder: Path) -> None:
     path = put(tmp_path / "films.jsonl", as_jsonl(FILMS) + b"7\n" * 7)
     output = tmp_path / "out.jsonl"

@@ -20,6 +20,7 @@ from motags.errors import MotagsError
 Row = tuple[int, Any]
 Order = Literal["plot_first", "synopsis_first", "both"]
 
+READ = ("id", "title", "year", "text", "plot", "synopsis", "lead", "tagline", "tags")  # columns; others are passed over
 MOST_BYTES = 2**24  # of a line or a cell: what is longer is no text of a film, and would fill the memory
 BUFFER = 2**20  # bytes of a parquet column that are read at a time
 
@@ -139,9 +140,12 @@ def _csv_rows(file: Any) -> Iterator[Row]:
     names = list(reader.fieldnames or [])
     if len(set(names)) < len(names):
         raise csv.Error(f"its header names {_twice(names)!r} twice")
-    for row in reader:
-        cells = row.pop(None, None)
-        yield reader.line_num, Unreadable("more cells than the header names") if cells else row
+    try:
+        for row in reader:
+            cells = row.pop(None, None)
+            yield reader.line_num, Unreadable("more cells than the header names") if cells else row
+    except csv.Error as error:  # where the next row begins can't be told
+        raise csv.Error(f"the row after line {reader.line_num}: {error}") from None
 
 
 def _parquet_rows(file: Any) -> Iterator[Row]:
@@ -155,11 +159,21 @@ def _parquet_rows(file: Any) -> Iterator[Row]:
         names = table.schema_arrow.names
         if len(set(names)) < len(names):
             raise pa.ArrowInvalid(f"it names the column {_twice(names)!r} twice")
-        for batch in table.iter_batches(batch_size=1024):
-            for row in batch.to_pylist():
-                yield (number := number + 1), row
+        others = dict.fromkeys(name for name in names if name not in READ)
+        for batch in table.iter_batches(batch_size=1024, columns=[name for name in names if name in READ]):
+            for row in _parquet_batch(batch):
+                yield (number := number + 1), row if isinstance(row, Unreadable) else row | others
     except pa.ArrowException as error:
         raise OSError(str(error)) from error
+
+
+def _parquet_batch(batch: Any) -> list[Any]:
+    try:
+        return batch.to_pylist()
+    except (ValueError, OverflowError) as error:  # text that is no UTF-8, a date out of range
+        if batch.num_rows == 1:
+            return [Unreadable(f"a cell that can't be read: {error}")]
+        return [row for number in range(batch.num_rows) for row in _parquet_batch(batch.slice(number, 1))]
 
 
 READERS = {".jsonl": jsonl_rows, ".csv": _csv_rows, ".parquet": _parquet_rows}

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from motags.catalogue import Row, Unreadable, id_text, plain_text, rows
+from motags.catalogue import READ, Row, Unreadable, id_text, plain_text, rows
 from motags.errors import MotagsError
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,7 @@ class Film(BaseModel):
     sources: dict[str, Origin] = {}
 
 
-COLUMNS = ("id", "title", "year", "plot", "synopsis", "lead", "tagline", "tags")
+COLUMNS = tuple(column for column in READ if column != "text")  # that one is for tagging
 
 
 class SetAside(BaseModel):

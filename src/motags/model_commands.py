@@ -97,6 +97,8 @@ def suggest(file: Path, model: Path, order: Any, output: Path | None, size: int)
     from motags.suggest import suggest, write_suggestions  # noqa: PLC0415
     from motags.tagger import Scores, Tagger  # noqa: PLC0415
 
+    if output and output.exists() and file.exists() and output.samefile(file):
+        raise MotagsError(f"{output} is the catalogue itself: name another output")
     tagger = Tagger.load(model)
     films = films_of(file, tagger, order)
     ids: list[str] = []

@@ -76,7 +76,11 @@ def on_cluster(model: Model, choice: Choice) -> Iterator[tuple[Engine, "Form"]]:
     settings: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
     with redirect_stdout(sys.stderr):  # Ray prints what befalls its workers: not among the answers
         try:
-            ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **settings)
+            try:
+                ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **settings)
+            except (ValueError, RuntimeError, ConnectionError) as error:  # a wrong address, or other versions there
+                reason = str(error).strip().splitlines()[0]
+                raise MotagsError(f"the Ray cluster {address!r} can't be used: {reason}") from None
             gpus = _room("GPU", 1)
             form: Form = "torch" if gpus else model.form
             workers = _workers(replace(model, form=form), gpus)

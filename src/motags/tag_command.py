@@ -69,6 +69,7 @@ def tag(
              zcat films.jsonl.gz | motags tag - --top 3 > tagged.jsonl
     """
     _refuse_contradictions(top, threshold, min_tags, all_scores)
+    _refuse_nan(threshold=threshold, max_set_aside=max_set_aside)
     if output == Path("-") and kind == "parquet":
         raise click.UsageError("parquet goes into a file: name it by --output")
     from motags import answer_files, tag_run  # noqa: PLC0415
@@ -104,8 +105,12 @@ def _refuse_contradictions(top: int | None, threshold: float | None, min_tags: i
         raise click.UsageError("--all-scores gives every tag: leave --threshold and --min-tags out")
     if top is not None and top < min_tags:
         raise click.UsageError(f"--top {top} is less than --min-tags {min_tags}")
-    if threshold is not None and math.isnan(threshold):
-        raise click.UsageError("--threshold is no number")
+
+
+def _refuse_nan(**given: float | None) -> None:
+    for name, value in given.items():
+        if value is not None and math.isnan(value):  # click's ranges let it through
+            raise click.UsageError(f"--{name.replace('_', '-')} is no number")
 
 
 def _engine(

@@ -132,14 +132,17 @@ class Partial:
             made_from, count = kept["made_from"], Count(**kept["count"])
             sizes = {name: int(kept["sizes"][name]) for name in self._paths}
             other = sorted(name for name, value in self._made_from.items() if made_from.get(name) != value)
+            begun = made_from["catalogue"]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise self._damaged() from None
+        if begun is None:  # from standard input: it can't go on
+            return nothing
         if other:
             raise MotagsError(
                 f"{self._folder} holds {count.films:,} films of a run with another {', another '.join(other)}: "
                 "run that again to go on with it, or remove that folder to begin anew"
             )
-        return (count, sizes) if self._made_from["catalogue"] else nothing
+        return count, sizes
 
     def _damaged(self) -> MotagsError:
         return MotagsError(f"{self._folder} is damaged: remove it to begin anew")

@@ -4,6 +4,7 @@ Nothing here keeps more than a chunk of films, so a catalogue may be larger than
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -133,7 +134,7 @@ class Job:
     @property
     def name(self) -> str:
         """What the catalogue is called in messages."""
-        return self.source.name if self.source else "standard input"
+        return os.fsencode(self.source.name).decode("utf-8", "replace") if self.source else "standard input"
 
     def chunks(self, done: int = 0) -> Iterator[Chunk]:
         """The films after the first `done` rows, at most `chunk` at a time.
