@@ -106,6 +106,7 @@ def test_the_version_is_said() -> None:
         (["tag", "x.jsonl", "--top", "2", "--min-tags", "3"], "motags: --top 2 is less than --min-tags 3"),
         (["tag", "x.jsonl", "--all-scores", "--threshold", "0.1"], "motags: --all-scores gives every tag"),
         (["tag", "x.jsonl", "--threshold", "nan"], "motags: --threshold is no number"),
+        (["tag", "x.jsonl", "--max-set-aside", "nan"], "motags: --max-set-aside is no number"),
         (["tag", "x.jsonl", "--format", "parquet"], "motags: parquet goes into a file: name it by --output"),
     ],
 )
@@ -242,6 +243,15 @@ def test_mistakes_of_expire_are_one_line(crawled: Path) -> None:
         assert (done.returncode, done.stdout, done.stderr.strip()) == (1, "", says)
     assert motags("expire", "--days", "-1", cwd=crawled).returncode == 2
     assert not (crawled / "elsewhere").exists()
+
+
+def test_expire_touches_no_other_folder(crawled: Path) -> None:
+    (crawled / "data/.draft.tmp").write_text("mine")
+    done = motags("expire", "data", "--days", "1", cwd=crawled)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "motags: data holds nothing that a crawl fetched: name the folder that it keeps, data/raw\n"
+    assert sorted(path.name for path in (crawled / "data").iterdir()) == [".draft.tmp", "raw"]
+    assert not (crawled / ".data.lock").exists()
 
 
 def test_expire_waits_for_no_crawl(crawled: Path) -> None:

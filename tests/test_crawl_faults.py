@@ -1091,6 +1091,16 @@ def test_a_crawl_drops_expired_films_and_lists_too_also_those_that_it_wants_no_m
     assert set().union(*map(asked, tmdb.seen[requests:])) == {("tmdb-lists", "1994 page 1")}
 
 
+def test_a_crawl_without_tmdb_drops_what_expired_of_it_too(tmp_path: Path, tmdb: Sites) -> None:
+    crawl(tmp_path, params(tmdb))
+    shard = tmp_path / "raw/tmdb/00000.jsonl"
+    first, *others = [row["key"] for row in rows(shard)]
+    age(shard, {first}, 181)
+    (tmp_path / "films.jsonl").write_text('{"id": "a", "title": "A"}\n')
+    crawl(tmp_path, params(tmdb, sources=["catalogue"], catalogue=str(tmp_path / "films.jsonl")), 2)
+    assert [row["key"] for row in rows(shard)] == others
+
+
 # disk full: non-zero, old outputs intact, nothing half-written under a final name, a rerun succeeds
 
 

@@ -295,6 +295,15 @@ def test_a_site_that_does_not_answer_is_given_up_after_the_time_out(front: Front
     assert 0.4 < time.monotonic() - started < 2
 
 
+def test_a_question_may_be_given_more_time_than_others(front: Front) -> None:
+    def late(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(0.6)
+        faults.answer({"a": 1})(handler)
+
+    answers(front, late)
+    assert site(timeout=0.2, tries=1).get_json(front.url, {}, timeout=10.0) == {"a": 1}
+
+
 def test_an_answer_that_drips_is_given_up(front: Front) -> None:
     """Each byte comes in time, the whole never does."""
     answers(front, faults.drip(b"{" + b" " * 1000 + b"}", every=0.02))

@@ -4,7 +4,7 @@ import errno
 import json
 import sqlite3
 import sys
-from datetime import timedelta
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -92,6 +92,8 @@ def app() -> None:
 
     Example: motags tag films.jsonl --model models/tagger
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a title that the terminal has no letters for
 
 
 for command in (tag, explain, suggest, audit, review, review_export, review_import):
@@ -140,16 +142,19 @@ def expire(raw: Path, days: int | None) -> None:
 
     Example: motags expire
     """
+    from motags.artifacts import SUMS  # noqa: PLC0415
+    from motags.sources import tmdb  # noqa: PLC0415
     from motags.sources.params import CrawlParams  # noqa: PLC0415
     from motags.sources.store import opened  # noqa: PLC0415
-    from motags.sources.tmdb import TABLES  # noqa: PLC0415
     from motags.stage import PARAMS, read_params  # noqa: PLC0415
 
     limit = read_params(PARAMS, {"crawl": CrawlParams})["crawl"].tmdb.keep_days if days is None else days
     if not raw.is_dir():
         raise MotagsError(f"{raw} is missing: nothing was crawled")
+    if not (raw / SUMS).exists() and not any((raw / name).is_dir() for name in tmdb.TABLES):
+        raise MotagsError(f"{raw} holds nothing that a crawl fetched: name the folder that it keeps, data/raw")
     with opened(raw) as store:
-        dropped = {name: store[name].drop(timedelta(days=limit)) for name in TABLES}
+        dropped = tmdb.expire(store, limit)
     click.echo(f"dropped what was older than {limit} days: {dropped['tmdb']} films, {dropped['tmdb-lists']} lists")
     if any(dropped.values()):
         click.echo(

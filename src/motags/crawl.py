@@ -10,6 +10,7 @@ from motags.sources.crawler import Crawler
 from motags.sources.join import joined_by
 from motags.sources.params import CrawlParams, refuse_contradictions
 from motags.sources.store import opened
+from motags.sources.tmdb import expire
 
 NOTICES = {
     "catalogue": "Films of {catalogue}: under the terms of whoever gave it.",
@@ -48,6 +49,7 @@ def gather(store_folder: Path, folder: Path, params: CrawlParams, threads: int) 
     refuse_contradictions(params)
     counts: dict[str, Any] = {}
     with opened(store_folder) as store:
+        expire(store, params.tmdb.keep_days)
         if params.sources == ["catalogue"]:
             films, aside = read_catalogue(Path(params.catalogue), params.max_set_aside)
             write_rows(folder / "films.jsonl", films)

@@ -23,7 +23,7 @@ from motags.sources.join import Link, Parts, choose_entity, film_of, without_riv
 from motags.sources.mediawiki import BATCH, MediaWiki
 from motags.sources.params import CrawlParams
 from motags.sources.store import Record, Store, Table
-from motags.sources.tmdb import TABLES, TOKEN, Details, Tmdb, TmdbSite
+from motags.sources.tmdb import TOKEN, Details, Tmdb, TmdbSite
 from motags.sources.wikidata import ITEM, Wikidata
 
 PARSED_BY_ONE = 500  # articles; for fewer, a second process would take longer to start than it saves
@@ -95,8 +95,6 @@ class Crawler:
 
     def _films_of_tmdb(self) -> None:
         params, table = self.params, self.store["tmdb"]
-        for name in TABLES:
-            self.store[name].drop(timedelta(days=params.tmdb.keep_days))
         self.store["tmdb-lists"].drop(timedelta(days=params.refresh_days))
         tmdb = Tmdb(self._tmdb, params.tmdb.api)
         voted = tmdb.most_voted(self.store["tmdb-lists"], params.years, params.languages, params.countries)

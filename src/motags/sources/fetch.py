@@ -87,15 +87,15 @@ class Site(requests.Session):
         """The time that the requests made so far take at least at the site's rate."""
         return self.requests_made / self.rate
 
-    def get_json(self, url: str, query: dict[str, Any]) -> dict[str, Any]:
-        """Get a JSON object.
+    def get_json(self, url: str, query: dict[str, Any], timeout: float = 0.0) -> dict[str, Any]:
+        """Get a JSON object; `timeout` seconds without an answer count if they are more than `crawl.fetch.timeout`.
 
         Raises:
             Gone: 404 or 410.
             Failed: any other answer that can't be used, after all tries.
             MotagsError: the site wants no more requests of ours (401, 403, too long a wait, down).
         """
-        return self._ask("GET", url, {"params": query})[1]
+        return self._ask("GET", url, {"params": query, "timeout": timeout})[1]
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
         """Make a request as `requests.Session` does, politely; the answer holds a JSON object."""
@@ -170,7 +170,8 @@ class Site(requests.Session):
             )
 
     def _try(self, method: str, url: str, options: dict[str, Any]) -> tuple[requests.Response, dict[str, Any]]:
-        safe = {"stream": True, "allow_redirects": False, "timeout": self.policy.timeout}
+        timeout = max(self.policy.timeout, options.get("timeout") or 0)
+        safe = {"stream": True, "allow_redirects": False, "timeout": timeout}
         try:
             with closing(super().request(method, url, **options | safe)) as response:
                 response._content = self._body(response)  # what requests' own reading would set

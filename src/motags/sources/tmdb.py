@@ -3,6 +3,7 @@
 import heapq
 import re
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Annotated, Any
 
 import requests
@@ -11,7 +12,7 @@ from tmdbv3api import Discover, Movie, TMDb
 from tmdbv3api.exceptions import TMDbException
 
 from motags.sources.fetch import Failed, Gone, Site
-from motags.sources.store import Record, Table
+from motags.sources.store import Record, Store, Table
 
 TOKEN = "TMDB_TOKEN"  # noqa: S105, the name of the environment variable
 TABLES = ("tmdb", "tmdb-lists")  # of the store: all that TMDB gave
@@ -20,6 +21,11 @@ MAX_PAGE = 500  # of discover; TMDB refuses later ones
 PARTS = "keywords,external_ids,videos"
 # tmdbv3api trusts what comes, and an odd answer ends in any of these
 ODD = (TMDbException, RecursionError, KeyError, TypeError, ValueError, AttributeError)
+
+
+def expire(store: Store, days: float) -> dict[str, int]:
+    """Drop what TMDB gave longer ago, as its terms ask; how many films and lists, by table."""
+    return {name: store[name].drop(timedelta(days=days)) for name in TABLES}
 
 
 class Named(BaseModel):

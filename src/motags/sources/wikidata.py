@@ -11,6 +11,7 @@ from motags.sources.store import Record
 WIKI = "https://en.wikipedia.org/"
 SITELINK = "enwiki"
 LABELS = "en"
+QUERY_SECONDS = 65.0  # the query service itself gives a query up after 60
 ITEM = re.compile(r"Q[1-9][0-9]*")
 IDS = {"tmdb": "P4947", "imdb": "P345"}
 DATE, GENRE, SUBJECT = "P577", "P136", "P921"
@@ -110,7 +111,7 @@ class Wikidata(MediaWiki):
             return {key: entity.get("lastrevid") for key, entity in answer.get("entities", {}).items()}
 
     def _select(self, query: str) -> list[dict[str, str]]:
-        answer = self.get_json(self.query_service, {"query": PREFIXES + query, "format": "json"})
+        answer = self.get_json(self.query_service, {"query": PREFIXES + query, "format": "json"}, QUERY_SECONDS)
         with self.known_shape("a query"):
             return [{name: str(cell["value"]) for name, cell in row.items()} for row in answer["results"]["bindings"]]
 
