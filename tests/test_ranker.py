@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 
 from conftest import ROOT
 from motags.metrics import calibration_error, macro_auc
-from motags.ranker import ROWS, Ranker, RankerParams, fit, thresholds_of
+from motags.ranker import Ranker, RankerParams, fit, thresholds_of
+from motags.witnesses import ROWS
 
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
 
