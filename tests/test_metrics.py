@@ -64,17 +64,19 @@ def test_micro_and_macro_f1_of_a_method_equal_scikit_learn(seed: int) -> None:
 
 
 @settings(max_examples=60)
-@given(n=st.integers(3, 20), t=st.integers(1, 12), seed=st.integers(0, 10_000))
-def test_precision_ndcg_and_psp_equal_napkinxc(n: int, t: int, seed: int) -> None:
+@given(n=st.integers(3, 20), t=st.integers(1, 12), seed=st.integers(0, 10_000), silent=st.floats(0, 1))
+def test_precision_ndcg_and_psp_equal_napkinxc(n: int, t: int, seed: int, silent: float) -> None:
     Y, S = films(n, t, seed)
     Y[0] = False  # a film without a tag counts 0
+    S[np.random.default_rng(seed).random((n, t)) < silent] = 0
+    answers = [[int(j) for j in np.argsort(-row) if row[j] > 0] for row in S]  # a score of 0 is no answer
     inverse = np.asarray(Jain_et_al_inverse_propensity(Y))
     parts = ranking(Y, S, inverse)
-    precision = precision_at_k(Y, S, k=5)
+    precision = precision_at_k(Y, answers, k=5)
     for k in (1, 3, 5):
         assert parts[f"p_at_{k}"].mean() == pytest.approx(precision[k - 1])
-    assert parts["ndcg_at_5"].mean() == pytest.approx(ndcg_at_k(Y, S, k=5)[4])
-    expected = psprecision_at_k(Y, S, inverse, k=5, normalize=True)[4]
+    assert parts["ndcg_at_5"].mean() == pytest.approx(ndcg_at_k(Y, answers, k=5)[4])
+    expected = psprecision_at_k(Y, answers, inverse, k=5, normalize=True)[4]
     assert parts["psp_at_5"].sum() / parts["psp_at_5_best"].sum() == pytest.approx(expected)
 
 

@@ -83,7 +83,7 @@ def propensity(Y: np.ndarray, a: float = 0.55, b: float = 1.5) -> np.ndarray:
 
 
 def ranking(Y: np.ndarray, S: np.ndarray, inverse_propensity: np.ndarray) -> dict[str, np.ndarray]:
-    """Per-film parts of P@1, P@3, P@5, nDCG@5 and PSP@5; one sort serves them all.
+    """Per-film parts of P@1, P@3, P@5, nDCG@5 and PSP@5; one sort serves them all. A score of 0 is no answer.
 
     Returns:
         Arrays (n,); the mean of `p_at_k` and `ndcg_at_5` is the metric. PSP@5 is the sum of
@@ -91,14 +91,15 @@ def ranking(Y: np.ndarray, S: np.ndarray, inverse_propensity: np.ndarray) -> dic
     """
     width = max(KS)
     top = np.argsort(-S, axis=1, kind="stable")[:, :width]  # (n, <= 5)
-    hit = np.take_along_axis(Y, top, axis=1)  # (n, <= 5)
+    answered = np.take_along_axis(S, top, axis=1) > 0  # (n, <= 5)
+    hit = np.take_along_axis(Y, top, axis=1) & answered  # (n, <= 5)
     discount = 1 / np.log2(np.arange(2, hit.shape[1] + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(Y.sum(1), hit.shape[1])]
     gain = Y * inverse_propensity  # (n, t)
     best = -np.sort(-gain, axis=1)[:, :width]
     parts = {f"p_at_{k}": hit[:, :k].sum(1) / k for k in KS}
     parts["ndcg_at_5"] = (hit * discount).sum(1) / np.maximum(ideal, discount[0])
-    parts["psp_at_5"] = np.take_along_axis(gain, top, axis=1).sum(1)
+    parts["psp_at_5"] = (np.take_along_axis(gain, top, axis=1) * answered).sum(1)
     parts["psp_at_5_best"] = best.sum(1)
     return parts
 
