@@ -28,12 +28,13 @@ import torch
 from motags.clusterer import Clusterer
 from motags.corpus import Corpus
 from motags.embedder import encode, pretrained
+from motags.known_films import KnownFilms
 from motags.metrics import decide, f1_per_tag, frequency_bands, micro_f1
 from motags.ranker import Ranker
 from motags.regressions import KEPT, MOST_COEFFICIENTS
 from motags.sparse import SparseRows
 from motags.stratify import folds_of
-from motags.tagger import KnownFilms, Tagger
+from motags.tagger import Tagger
 from motags.training import SECTIONS, WITNESSES, TorchEncoder
 from motags.words import Mentions, Words
 from peers import Bench
@@ -58,7 +59,8 @@ def widened(model: Path, bench: Bench, t: int, folder: Path) -> Tagger:
     tagger.mentions_ = Mentions(tagger.mentions_.tfidf, tagger.tags_, tagger.descriptions_)
     tagger.ranker_ = Ranker(len(WITNESSES), t, bench.params["tagger"].ranker.width).eval()
     one = films.embeddings[:1], films.Y[:1, j], films.out_of_fold[:1, j]
-    tagger.films_ = KnownFilms(films.ids[:1], films.titles[:1], *one)
+    tagger.films_, tagger.others_ = KnownFilms(films.ids[:1], films.titles[:1], *one), []
+    tagger.support_ = tagger.support_[j]
     tagger.save(folder)
     return Tagger.load(folder, "int8", threads=1)
 
@@ -69,7 +71,7 @@ def _repeated(words: Words, j: np.ndarray) -> Words:
     assert isinstance(coef, np.ndarray)  # noqa: S101, of few tags
     if len(coef) * len(j) <= MOST_COEFFICIENTS:
         return Words(words.tfidf, coef[:, j], intercept)
-    kept = np.abs(coef) >= -np.partition(-np.abs(coef), KEPT, axis=0)[KEPT - 1]  # (v, t)
+    kept = np.abs(coef) >= -np.partition(-np.abs(coef), KEPT - 1, axis=0)[KEPT - 1]  # (v, t)
     starts = np.append(0, np.cumsum(kept @ np.bincount(j)))
     columns = (np.flatnonzero(kept[:, j]) % len(j)).astype(np.int32)
     return Words(words.tfidf, SparseRows(starts, columns, np.ones(len(columns), np.float32), len(j)), intercept)

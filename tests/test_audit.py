@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from motags import Tagger
 from motags.audit import Suspect, doubts, suspects, write_suspects
 from motags.errors import MotagsError
-from motags.tagger import KnownFilms
+from motags.known_films import KnownFilms
 
 TAGS = ["war", "witch"]
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.numpy import save_file
+from scipy.sparse import csr_matrix
 from sentence_transformers import SentenceTransformer
 
 from conftest import sample_films
@@ -27,6 +28,7 @@ from motags.metrics import macro_auc, micro_f1
 from motags.model_card import model_card
 from motags.onnx_models import Form
 from motags.regressions import WordsParams
+from motags.suggest import suggest
 from motags.tagger import Tagger
 from motags.training import TaggerParams
 from test_baselines import films
@@ -203,7 +205,7 @@ REPLACED = {
     "a pickle for a graph": ("encoder_int8.onnx", lambda _: pickle.dumps(Trap())),
     "no vocabulary": ("vocabulary.json", lambda _: b"{}"),
     "no JSON": ("films.json", lambda _: b"{"),
-    "another format": ("tagger.json", lambda text: text.replace(b'"format": 2', b'"format": 99')),
+    "another format": ("tagger.json", lambda text: text.replace(b'"format": 3', b'"format": 99')),
 }
 
 
@@ -316,10 +318,24 @@ def test_tags_come_as_lists_or_as_a_table(Y: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "Y", [pd.DataFrame({"War": [1.0, np.nan]}), pd.DataFrame({"War": [True, None]}), pd.DataFrame({"War": [True, "x"]})]
-)
+    "Y",
+    [pd.DataFrame({"War": [1.0, np.nan]}), pd.DataFrame({"War": [True, None]}), pd.DataFrame({"War": [True, "x"]}),
+     np.array([[0.2, 0.9], [0, 1]]), np.array([[0, 3]]), np.array([1, 0, 1])],
+)  # fmt: skip
 def test_a_table_of_tags_says_yes_or_no_of_each(Y: Any) -> None:
     with pytest.raises(MotagsError, match="the table of tags"):
+        labels_of(Y, None)
+
+
+def test_a_sparse_table_is_a_table() -> None:
+    labels, names = labels_of(csr_matrix(TABLE.to_numpy()), ["Spy", "War"])
+    assert names == ["Spy", "War"]
+    np.testing.assert_array_equal(labels, TABLE.to_numpy())
+
+
+@pytest.mark.parametrize("Y", [[[0, 1], [1, 0]], [["War", None], []]])
+def test_a_tag_is_text(Y: Any) -> None:
+    with pytest.raises(MotagsError, match="is no tag: a tag is text"):
         labels_of(Y, None)
 
 
@@ -334,14 +350,46 @@ def test_a_tag_where_a_list_of_tags_belongs_is_refused(Y: Any) -> None:
     [
         ({"tags": ["a", "b", "c"]}, "2 columns of tags have 3 names"),
         ({"ids": ["1"]}, "4 texts have 1 ids"),
-        ({"titles": []}, "4 texts have 0 titles"),
+        ({"titles": ["One"]}, "4 texts have 1 titles"),
+        ({"tags": ["a", "a"]}, "the tags name 'a' twice"),
     ],
 )
 def test_arguments_that_do_not_fit_each_other_are_refused(given: dict[str, list[str]], said: str) -> None:
     with pytest.raises(MotagsError, match=said):
         Tagger().fit(["a text"] * 4, np.ones((4, 2), dtype=bool), **given)  # type: ignore[arg-type]
+    with pytest.raises(MotagsError, match="there are no texts to learn from"):
+        Tagger().fit([], [], tags=["a"])
     with pytest.raises(MotagsError, match="there are no tags to learn"):
         Tagger().fit(["a text"] * 4, [[]] * 4)
+
+
+@pytest.mark.parametrize("texts", ["A witch", ["A witch", None], pd.Series(["A witch", np.nan])])
+def test_what_is_no_list_of_texts_is_refused(fitted: Tagger, texts: Any) -> None:
+    with pytest.raises(MotagsError, match=r"where a list of texts is expected|text 1 is (None|nan), no text"):
+        fitted.predict_proba(texts)
+    with pytest.raises(MotagsError, match="text"):
+        Tagger().fit(texts, [["a"]] * len(texts))
+
+
+@pytest.mark.parametrize("section", ["bert-base", ["folds", 3], params("any")])
+def test_a_section_is_a_dictionary_or_its_own_record(section: Any) -> None:
+    with pytest.raises(MotagsError, match=r"Tagger: tagger = .*: give a dictionary of the parameters in section"):
+        Tagger(section).fit(TEXTS, Y)
+
+
+@pytest.mark.parametrize(("form", "threads"), [("fp16", 0), ("int8", -1)])
+def test_a_form_that_there_is_not_and_threads_below_0_are_refused(saved: Path, form: Any, threads: int) -> None:
+    with pytest.raises(MotagsError, match="forms are int8, float32, torch, threads 0 or more"):
+        Tagger.load(saved, form, threads)
+
+
+def test_numbers_as_ids_become_text(encoder: SentenceTransformer, fitted: Tagger, tmp_path: Path) -> None:
+    titles: Any = np.array([np.nan, *("x" * 89)], dtype=object)
+    learned = copy.deepcopy(fitted).fit(TEXTS, Y, ids=np.arange(90) + 7, titles=titles, encoder=encoder)  # type: ignore[arg-type]
+    assert learned.version_ == ""
+    learned.save(tmp_path / "tagger")
+    films = Tagger.load(tmp_path / "tagger").films_
+    assert (films.ids[0], films.titles[:2]) == ("7", ["", "x"])
 
 
 def test_a_single_tag_is_learned_saved_and_loaded(encoder: SentenceTransformer, tmp_path: Path) -> None:
@@ -370,12 +418,21 @@ def test_names_and_descriptions_speak_for_a_tag_that_no_film_bears(encoder: Sent
 
 
 def test_of_many_pairs_the_ranker_learns_from_some(
-    encoder: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+    encoder: SentenceTransformer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(training, "MOST_PAIRS", 30 * len(KEPT) + 1)
     own = tagger(encoder, TEXTS, Y, KEPT, SAID)
     assert own.films_.out_of_fold.shape == (30, len(KEPT))
     assert np.isfinite(own.predict_proba(NEW)).all()
+    own.save(tmp_path / "tagger")
+    kept = Tagger.load(tmp_path / "tagger")
+    assert sorted(map(int, [*kept.films_.ids, *kept.others_])) == list(range(90))
+    np.testing.assert_array_equal(kept.support_, Y.sum(0))
+    card = (tmp_path / "tagger/README.md").read_text()
+    assert "\n90 films with" in card
+    assert "On 30 of these films" in card
+    scored = own.score(TEXTS[:5])
+    assert suggest(kept, [str(row) for row in range(5)], [""] * 5, scored, 9) == []
 
 
 @pytest.mark.parametrize(("n", "folds"), [(4, 20), (8, 2), (21, 6)])

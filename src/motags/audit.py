@@ -9,7 +9,7 @@ import numpy as np
 
 from motags.artifacts import neutral, replacing
 from motags.errors import MotagsError
-from motags.tagger import KnownFilms
+from motags.known_films import KnownFilms
 
 FLOOR = 0.01  # share of a tag's scores below its floor
 LEAST = 1e-6  # scores are taken to be this far from 0 at least

@@ -1,7 +1,6 @@
 """What the paper's method is measured against: two floors, and one network over all tags."""
 
 import numpy as np
-from sklearn.multiclass import OneVsRestClassifier
 
 from motags.local_models import LocalModels, LocalModelsParams
 from motags.regressions import WordsParams, fit_vectorizer, regression
@@ -30,9 +29,12 @@ def tfidf(train: list[str], Y: np.ndarray, texts: list[str], params: WordsParams
         MotagsError: no word is frequent enough.
     """
     vectorizer, X = fit_vectorizer(train, params, "baselines")
-    model = OneVsRestClassifier(regression(params, seed)).fit(X, Y)
-    scores = model.predict_proba(vectorizer.transform(texts))[:, -Y.shape[1] :]  # of a single tag it gives both sides
-    return scores.astype(np.float32)
+    X_new = vectorizer.transform(texts)
+    scores = np.empty((len(texts), Y.shape[1]), dtype=np.float32)
+    for j, y in enumerate(Y.T):
+        alike = y.all() or not y.any()  # nothing to tell apart
+        scores[:, j] = y[0] if alike else regression(params, seed).fit(X, y).predict_proba(X_new)[:, 1]
+    return scores
 
 
 def one_network(

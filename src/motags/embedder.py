@@ -37,7 +37,7 @@ class EmbedderParams(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"]
     precision: Literal["auto", "float32", "bfloat16"]
     epochs: Annotated[int, Field(ge=0, le=1000)]
-    batch_size: Annotated[int, Field(ge=3, le=4096)]
+    batch_size: Annotated[int, Field(ge=3, le=512)]  # mining takes memory in the cube of it
     encode_batch_size: Annotated[int, Field(ge=1, le=65_536)]
     learning_rate: Annotated[float, Field(gt=0, le=1)]
     warmup: Annotated[float, Field(ge=0, le=1)]

@@ -67,6 +67,7 @@ def write(tagger: Tagger, folder: Path) -> None:
         "films": {
             "embeddings": films.embeddings.astype(np.float16),
             "Y": films.Y.astype(np.uint8),
+            "support": tagger.support_,
             "out_of_fold": films.out_of_fold.astype(np.float16),
         },
     }
@@ -84,7 +85,7 @@ def write(tagger: Tagger, folder: Path) -> None:
         _ranker_graph(cast("nn.Module", tagger.ranker_), len(tagger.tags_), temporary / RANKER)
         _write_json(temporary / "tagger.json", about)
         _write_json(temporary / "vocabulary.json", {"words": runs, "mentions": letters})
-        _write_json(temporary / "films.json", {"ids": films.ids, "titles": films.titles})
+        _write_json(temporary / "films.json", {"ids": films.ids, "titles": films.titles, "others": tagger.others_})
         (temporary / "README.md").write_text(model_card(tagger, about["params"]), encoding="utf-8")
     tagger.version_ = version_of(folder)
 
@@ -98,7 +99,7 @@ def manifest(tagger: Tagger) -> Manifest:
         "tags": [dict(zip(("tag", "kind", "description", "threshold"), tag, strict=True)) for tag in tags],
         "reading": asdict(tagger.reading_),
         "clusters": len(tagger.centroids_),
-        "films": len(tagger.films_.ids),
+        "films": len(tagger.films_.ids) + len(tagger.others_),
         "max_tokens": params["embedder"]["max_tokens"],
         "max_words": tagger.words_.tfidf.max_words,
         "params": params,

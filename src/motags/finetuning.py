@@ -42,8 +42,8 @@ def finetune(
 
     One forward pass a batch serves anchors, positives and negatives: the paper's three instances
     share their weights. After each epoch the state is kept in `checkpoint`; a run that was killed goes
-    on from there, with the same result, if encoder, films and parameters are the same. `torchrun`
-    shares the batches between its processes.
+    on from there, with the same result, if encoder, films, parameters and the number of processes are
+    the same. `torchrun` shares the batches between its processes.
 
     Args:
         texts, Y: n training texts and their (n, t) labels.
@@ -59,7 +59,7 @@ def finetune(
     _prepare(encoder, params)
     tokens = encoder.tokenizer(texts, truncation=True, max_length=params.max_tokens)["input_ids"]
     labels = torch.as_tensor(Y, dtype=torch.float32)  # (n, t)
-    key = _key(encoder, texts, Y, params, seed)
+    key = _key(encoder, texts, Y, params, seed, accelerator.num_processes)
     trained = [weight for weight in encoder.parameters() if weight.requires_grad]
     optimizer = torch.optim.Adam(trained, lr=params.learning_rate, fused=True)
     steps = _resume(checkpoint, key, encoder, optimizer)
@@ -174,9 +174,11 @@ def loss_curve(steps: pd.DataFrame, points: int = 60) -> pd.DataFrame:
     return curve.reset_index(drop=True)
 
 
-def _key(encoder: SentenceTransformer, texts: list[str], Y: np.ndarray, params: EmbedderParams, seed: int) -> str:
+def _key(
+    encoder: SentenceTransformer, texts: list[str], Y: np.ndarray, params: EmbedderParams, seed: int, processes: int
+) -> str:
     """Says whether a checkpoint belongs to this run."""
-    digest = hashlib.sha256(f"{params.model_dump_json()} {seed} {Y.shape}".encode())
+    digest = hashlib.sha256(f"{params.model_dump_json()} {seed} {Y.shape} {processes}".encode())
     digest.update("\0".join(texts).encode() + np.packbits(Y).tobytes())
     for tensor in encoder.state_dict().values():
         digest.update(tensor.numpy().tobytes())

@@ -1,4 +1,4 @@
-"""Tags as users have them, lists or tables, as an array of labels."""
+"""Texts and tags as users have them: texts looked at, tags, in lists or tables, as an array of labels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,15 +9,19 @@ from motags.errors import MotagsError
 
 
 def labels_of(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
-    """Labels (n, t) bool and t names, of an array, a pandas table with a column per tag, or n lists of tags.
+    """Labels (n, t) bool and t names, of a table, dense, sparse or of pandas with a column per tag, or n lists of tags.
 
     Args:
         tags: the names; if not given, the table's columns, numbers, or all tags of the lists.
 
     Raises:
-        MotagsError: a cell is neither true nor false, a tag is unknown or stands where a list of tags belongs, or there
-            is another number of names than of columns.
+        MotagsError: a cell is neither true nor false, a tag is unknown, no text, or stands where a list of tags
+            belongs, a name stands twice, or there is another number of names than of columns.
     """
+    if tags is not None and len(set(tags)) < len(tags):
+        raise MotagsError(f"the tags name {next(tag for tag in tags if list(tags).count(tag) > 1)!r} twice")
+    if hasattr(Y, "toarray"):
+        Y = Y.toarray()
     if hasattr(Y, "to_numpy"):
         tags = [str(name) for name in Y.columns] if tags is None and hasattr(Y, "columns") else tags
         Y = Y.to_numpy()
@@ -27,12 +31,15 @@ def labels_of(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]
 
 
 def _of_table(Y: np.ndarray, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
+    if Y.ndim != 2:
+        raise MotagsError(f"the table of tags has {Y.ndim} dimensions: give a row per text and a column per tag")
     try:
-        cells = Y.reshape(len(Y), -1).astype(float)
+        cells = Y.astype(float)
     except (TypeError, ValueError) as error:
         raise MotagsError(f"the table of tags holds more than true and false: {error}") from error
-    if np.isnan(cells).any():
-        raise MotagsError(f"row {np.isnan(cells).any(1).argmax()} of the table of tags has a cell without a value")
+    if (strange := ~np.isin(cells, (0, 1))).any():  # also where there is no value
+        row, column = np.argwhere(strange)[0]
+        raise MotagsError(f"row {row} of the table of tags holds {cells[row, column]:g}: give true or false, 1 or 0")
     names = [str(j) for j in range(cells.shape[1])] if tags is None else list(tags)
     if len(names) != cells.shape[1]:
         raise MotagsError(f"{cells.shape[1]} columns of tags have {len(names)} names: give one for each")
@@ -42,6 +49,8 @@ def _of_table(Y: np.ndarray, tags: Sequence[str] | None) -> tuple[np.ndarray, li
 def _of_lists(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
     if lone := [own for own in Y if isinstance(own, str)]:
         raise MotagsError(f"{str(lone[0])!r} stands where a list of tags is expected: give one list for each text")
+    if odd := [tag for own in Y for tag in own if not isinstance(tag, str)]:
+        raise MotagsError(f"{odd[0]!r} is no tag: a tag is text; a table of true and false has to be an array")
     names = sorted({tag for own in Y for tag in own}) if tags is None else list(tags)
     column = {tag: j for j, tag in enumerate(names)}
     if strange := sorted({tag for own in Y for tag in own if tag not in column}):
@@ -50,3 +59,13 @@ def _of_lists(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]
     for row, own in enumerate(Y):
         labels[row, [column[tag] for tag in own]] = True
     return labels, names
+
+
+def texts_of(texts: Sequence[str]) -> list[str]:
+    """The texts as a list. Raises MotagsError where one is no text, or a text stands where a list belongs."""
+    if isinstance(texts, str):
+        raise MotagsError("one text stands where a list of texts is expected: put it in brackets")
+    for row, text in enumerate(texts := list(texts)):
+        if not isinstance(text, str):
+            raise MotagsError(f"text {row} is {text!r}, no text: give one, or leave the film out")
+    return texts

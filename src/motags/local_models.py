@@ -16,7 +16,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from motags.artifacts import checked, sealing
 from motags.errors import MotagsError
 
-PREDICT_ROWS = 4096  # films of a cluster in one forward pass: bounds memory, changes no score
+PREDICT_ROWS = 4096  # films of all clusters in one forward pass: bounds memory, changes no score
 
 log = logging.getLogger(__name__)
 
@@ -141,8 +141,9 @@ class LocalModels:
         scores = np.zeros((len(X), self.t_), dtype=np.float32)
         order = np.argsort(clusters, kind="stable")
         place = np.arange(len(X)) - np.searchsorted(clusters[order], clusters[order])  # within the cluster
-        for first in range(0, int(place.max(initial=-1)) + 1, PREDICT_ROWS):
-            chunk = (place >= first) & (place < first + PREDICT_ROWS)
+        rows = max(PREDICT_ROWS // len(self.tags_), 1)  # of each cluster
+        for first in range(0, int(place.max(initial=-1)) + 1, rows):
+            chunk = (place >= first) & (place < first + rows)
             self._predict_into(scores, X, clusters, order[chunk], place[chunk] - first)
         return scores
 

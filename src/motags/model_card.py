@@ -25,15 +25,15 @@ motags tag films.jsonl --model FOLDER --output tagged.jsonl
 
 ## Data
 
-{n} films with {tags_a_film:.2f} tags each were learned from: {head} have over 100 films, {tail} fewer than 30. Their
-texts are not in this folder; their ids, titles, tags and embeddings are, so that `motags explain` can name like films
+{n} films with {tags_a_film:.2f} tags each were learned from; {head} tags have over 100 films, {tail} fewer than 30. The
+texts are not in this folder; of {m} films titles, tags and embeddings are, so that `motags explain` can name like films
 and `motags audit` doubtful tags.
 
 ## Scores
 
-On the training films, each scored by models that have not seen it ({folds}-fold cross-fitting): micro-F1
-{micro:.3f}, macro-F1 {macro:.3f}, expected calibration error {ece:.3f}. Thresholds were set on these scores without
-labels. The scores on test films are in the project's `metrics/metrics.json`.
+On {m} of these films, each scored by models that have not seen it: micro-F1 {micro:.3f}, macro-F1 {macro:.3f},
+expected calibration error {ece:.3f}. Thresholds were set on these scores without labels. The scores on test films are
+in the project's `metrics/metrics.json`.
 
 | tag | kind | films | average precision | F1 | threshold |
 |---|---|--:|--:|--:|--:|
@@ -58,17 +58,18 @@ def model_card(tagger: Tagger, params: dict[str, dict[str, Any]]) -> str:
     films = tagger.films_
     Y, S = films.Y, films.out_of_fold
     P = tagger.thresholds_ <= S
-    support = Y.sum(0)
+    scored, support = Y.sum(0), tagger.support_
+    n = len(Y) + len(tagger.others_)
     f1 = f1_per_tag(Y, P)
-    precision = [average_precision_score(Y[:, j], S[:, j]) if support[j] else np.nan for j in range(len(support))]
+    precision = [average_precision_score(Y[:, j], S[:, j]) if scored[j] else np.nan for j in range(len(scored))]
     columns = zip(tagger.tags_, tagger.kinds_, support, precision, f1, tagger.thresholds_, strict=True)
     rows = [
         f"| {_cell(tag)} | {kind} | {count} | {ap:.3f} | {own:.3f} | {threshold:.3f} |"
         for tag, kind, count, ap, own, threshold in sorted(columns, key=lambda row: (-row[2], row[0]))
     ]
     return CARD.format(
-        t=len(tagger.tags_), n=len(Y), tags_a_film=Y.sum(1).mean(), head=int((support > 100).sum()),
-        tail=int((support < 30).sum()), folds=params["tagger"]["folds"], micro=micro_f1(Y, P), macro=f1.mean(),
+        t=len(tagger.tags_), n=n, m=len(Y), tags_a_film=support.sum() / n, head=int((support > 100).sum()),
+        tail=int((support < 30).sum()), micro=micro_f1(Y, P), macro=f1.mean(),
         ece=calibration_error(Y, S), max_tokens=params["embedder"]["max_tokens"], encoder=params["embedder"]["model"],
         rows="\n".join(rows),
     )  # fmt: skip

@@ -111,6 +111,7 @@ def suggest(file: Path, model: Path, order: Any, output: Path | None, size: int)
     if not parts:
         raise MotagsError(f"{file} has no film with a text")
     scored = Scores(*map(np.concatenate, zip(*parts, strict=True)))
+    parts.clear()  # of a large catalogue they are gigabytes
     found = suggest(tagger, ids, titles, scored, size)
     if not found:
         raise MotagsError(f"the model was trained on all films of {file}: nothing is left to suggest")

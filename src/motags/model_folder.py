@@ -4,26 +4,29 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from motags.artifacts import SUMS, checked, sha256
 from motags.errors import MotagsError
+from motags.known_films import KnownFilms
 from motags.onnx_models import Form, OnnxEncoder, OnnxRanker
-from motags.tagger import KnownFilms, Tagger
+from motags.tagger import Tagger
 from motags.tagging import Reading
 from motags.witnesses import Encoder
 from motags.words import Mentions, Words
 
-FORMAT = 2
+FORMAT = 3
 
 Manifest = dict[str, Any]
 
 
 def read(tagger: Tagger, folder: Path, form: Form, threads: int) -> None:
     """Give a tagger what its folder holds; see `Tagger.load`."""
+    if form not in (forms := get_args(Form)) or threads < 0:
+        raise MotagsError(f"form = {form!r}, threads = {threads}: forms are {', '.join(forms)}, threads 0 or more")
     about = read_manifest(folder)
     with _no_surprise(folder):
         tags = about["tags"]
@@ -37,7 +40,7 @@ def read(tagger: Tagger, folder: Path, form: Form, threads: int) -> None:
         tagger.ranker_ = OnnxRanker(folder)
         _read_words(tagger, folder, about["max_words"])
         tagger.centroids_ = _centroids(folder, tagger.tags_, about["clusters"])
-        tagger.films_ = _films(folder, tagger.tags_)
+        _read_films(tagger, folder)
     tagger.version_ = version_of(folder)
 
 
@@ -102,10 +105,11 @@ def _centroids(folder: Path, tags: list[str], k: int) -> np.ndarray:
     return np.stack([found[str(cluster)] for cluster in range(k)])
 
 
-def _films(folder: Path, tags: list[str]) -> KnownFilms:
-    arrays, films = tensors(folder / "films.safetensors", tags), _json(folder / "films.json")
+def _read_films(tagger: Tagger, folder: Path) -> None:
+    arrays, films = tensors(folder / "films.safetensors", tagger.tags_), _json(folder / "films.json")
     embeddings, out_of_fold = (arrays[name].astype(np.float32) for name in ("embeddings", "out_of_fold"))
-    return KnownFilms(films["ids"], films["titles"], embeddings, arrays["Y"].astype(bool), out_of_fold)
+    tagger.films_ = KnownFilms(films["ids"], films["titles"], embeddings, arrays["Y"].astype(bool), out_of_fold)
+    tagger.others_, tagger.support_ = films["others"], arrays["support"]
 
 
 def tensors(path: Path, tags: list[str], *, values: bool = True) -> dict[str, np.ndarray]:

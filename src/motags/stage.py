@@ -103,13 +103,17 @@ def completed(types: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
     """Sections of parameters for those who have no params.yaml: records as they are given, keys over the defaults.
 
     Raises:
-        MotagsError: a key is unknown, or a value has the wrong type or range.
+        MotagsError: a section is neither, a key is unknown, or a value has the wrong type or range.
     """
-    values = _values(DEFAULTS)
-    for name in types:
-        if isinstance(given.get(name), Mapping):
-            values[name] = _over(values[name], given[name])
-    records = {name: record for name, record in given.items() if isinstance(record, BaseModel)}
+    values, records = _values(DEFAULTS), {}
+    for name, kind in types.items():
+        own = given.get(name)
+        if isinstance(own, Mapping):
+            values[name] = _over(values[name], own)
+        elif isinstance(own, kind):
+            records[name] = own
+        elif own is not None:
+            raise MotagsError(f"Tagger: {name} = {own!r}: give a dictionary of the parameters in section {name}")
     rest = {name: kind for name, kind in types.items() if name not in records}
     return _validated("Tagger", values, rest) | records
 

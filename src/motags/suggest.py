@@ -41,8 +41,7 @@ class Suggestion(NamedTuple):
 def suggest(tagger: Tagger, ids: Sequence[str], titles: Sequence[str], scored: Scores, size: int) -> list[Suggestion]:
     """The `size` films of a catalogue that teach the tagger most when tagged, the best first; see `queue`.
 
-    Films that the tagger's ranker learned from are left out: all training films, but of a huge catalogue some. The
-    answer does not depend on the catalogue's order.
+    Films that the tagger was trained on are left out. The answer does not depend on the catalogue's order.
 
     Args:
         ids, titles: n each; scored: what `Tagger.score` says of their texts.
@@ -53,11 +52,11 @@ def suggest(tagger: Tagger, ids: Sequence[str], titles: Sequence[str], scored: S
     if len(set(ids)) != len(ids) or not len(ids) == len(titles) == len(scored.scores):
         raise MotagsError("the catalogue's films need an id each, no two the same: mend the column `id`")
     known = tagger.films_
-    trained = set(known.ids)
+    trained = {*known.ids, *tagger.others_}
     rows = np.array(sorted((row for row, id_ in enumerate(ids) if id_ not in trained), key=lambda row: ids[row]), int)
     scores, centre = scored.scores[rows], known.embeddings.mean(0)
     new, old = (centred(E, centre) for E in (scored.embeddings[rows], known.embeddings))
-    picks = queue(scores, new, known.Y.sum(0), size, old)
+    picks = queue(scores, new, tagger.support_, size, old)
     return [
         Suggestion(
             ids[rows[pick.row]], titles[rows[pick.row]], pick.worth, pick.likeness,
@@ -98,13 +97,13 @@ def queue(
         MotagsError: the arrays don't fit each other, or a number is not finite.
     """
     _check(scores, embeddings, support, known)
-    hoped = scores.astype(np.float64)  # (n, t)
+    hoped = scores.astype(np.float32)  # (n, t)
     expected = 1.0 + support  # (t,)
     nearest = _nearest(embeddings, known)  # (n,)
     left = np.ones(len(scores), dtype=bool)
     picks = []
     for _ in range(min(size, len(scores))):
-        worth = np.where(left, hoped @ (1 / expected) * (1 - nearest**2), -1.0)
+        worth = np.where(left, hoped @ (1 / expected).astype(np.float32) * (1 - nearest**2), -1.0)
         row = int(worth.argmax())
         reasons = np.argsort(-hoped[row] / expected, kind="stable")[:REASONS].tolist()
         picks.append(Pick(row, float(worth[row]), float(nearest[row]), reasons))

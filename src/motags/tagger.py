@@ -2,15 +2,14 @@
 
 import inspect
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
 from motags.errors import MotagsError
-from motags.labels import labels_of
+from motags.known_films import KnownFilms
+from motags.labels import labels_of, texts_of
 from motags.tagging import Reading
 from motags.witnesses import Encoder, Ranker, evidence
 from motags.words import Mentions, Words
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from motags.onnx_models import Form
 
 CHUNK = 1024  # texts scored at once: bounds memory, changes no score
-SAME = 0.999  # cosine, at least, of a text's embedding in training and now: both round, int8 more than that
 
 
 class Scores(NamedTuple):
@@ -32,32 +30,6 @@ class Scores(NamedTuple):
     scores: np.ndarray
     embeddings: np.ndarray
     clusters: np.ndarray
-
-
-@dataclass(frozen=True)
-class KnownFilms:
-    """The m training films that the ranker learned from: all but in large catalogues.
-
-    Attributes:
-        ids, titles: m each.
-        embeddings: (m, d) float32 of unit length; Y: (m, t) bool.
-        out_of_fold: (m, t) float32, scores by models that have not seen the film.
-    """
-
-    ids: list[str]
-    titles: list[str]
-    embeddings: np.ndarray
-    Y: np.ndarray
-    out_of_fold: np.ndarray
-
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {id_: row for row, id_ in enumerate(self.ids)}
-
-    def row(self, id_: str, embedding: np.ndarray) -> int | None:
-        """The row of a film that has the id and, by its embedding (d,), still the text of one; int8 can't tell."""
-        row = self._rows.get(id_)
-        return row if row is not None and self.embeddings[row] @ embedding >= SAME else None
 
 
 class Tagger:
@@ -75,7 +47,8 @@ class Tagger:
         tags_, kinds_, descriptions_: t names; "genre", "keyword" or "" of each; a sentence about each or "".
         thresholds_: (t,) float32; a film gets a tag whose score is at least its threshold.
         centroids_: (k, d) float32, of the clusters of the training films.
-        films_: the training films.
+        films_: the training films that the ranker learned from: all, but of a large catalogue some.
+        others_: ids of the other training films; support_: (t,) int64, how many training films bear each tag.
         reading_: which text of a film the texts were, for `motags tag` and `motags review` to read alike.
         params_: the sections of parameters that it was trained with, by name; only after `fit`.
         version_: names the saved model; "" before it is saved.
@@ -87,6 +60,8 @@ class Tagger:
     thresholds_: np.ndarray
     centroids_: np.ndarray
     films_: KnownFilms
+    others_: list[str]
+    support_: np.ndarray
     reading_: Reading
     params_: dict[str, Any]
     encoder_: Encoder
@@ -112,36 +87,42 @@ class Tagger:
             Y: n lists of tags, or (n, t) bool with the names in `tags` (if not given, the columns' names of a pandas
                 table, else their numbers).
             descriptions, kinds: a sentence about a tag, and its kind, where there is one.
-            ids, titles: of the films; their numbers and "" if not given.
+            ids, titles: of the films, ids as text; their numbers and "" if not given.
             encoder: a SentenceTransformer to start from; if not given, the one that `embedder.model` names.
             reading: how the texts were chosen from what a catalogue has of a film, if not by default.
 
         Raises:
-            MotagsError: the texts are too few or too alike to learn from, or there are no tags; the arguments don't fit
-                each other; or a loss is not finite.
+            MotagsError: the texts are too few or too alike to learn from, one is no text, or there are no tags; the
+                arguments don't fit each other; or a loss is not finite.
         """
         try:
             from motags.training import train  # noqa: PLC0415, what tags films needs no training stack
         except ImportError as error:
             raise MotagsError(f"training needs {error.name}: pip install 'motags[train]'") from None
-        labels, names = labels_of(Y, tags)
-        ids = [str(row) for row in range(len(texts))] if ids is None else list(ids)
-        titles = [""] * len(texts) if titles is None else list(titles)
+        texts, (labels, names) = texts_of(texts), labels_of(Y, tags)
+        ids = [str(id_) for id_ in (range(len(texts)) if ids is None else ids)]
+        titles = [""] * len(texts) if titles is None else [one if isinstance(one, str) else "" for one in titles]
         columns: dict[str, Sized] = {"rows of tags": labels, "ids": ids, "titles": titles}
         for what, given in columns.items():
             if len(given) != len(texts):
                 raise MotagsError(f"{len(texts)} texts have {len(given)} {what}: give one for each")
-        if not names:
-            raise MotagsError("there are no tags to learn")
+        if not (names and texts):
+            raise MotagsError(f"there are no {'texts to learn from' if names else 'tags to learn'}")
+        self.version_ = ""
         self.tags_, self.reading_ = names, reading or Reading()
         self.kinds_ = [(kinds or {}).get(tag, "") for tag in names]
         self.descriptions_ = [(descriptions or {}).get(tag, "") for tag in names]
-        train(self, list(texts), labels, ids, titles, encoder)
+        train(self, texts, labels, ids, titles, encoder)
         return self
 
     def score(self, texts: Sequence[str]) -> Scores:
-        """Scores, embeddings and clusters of n texts; they don't depend on the texts' order and company."""
-        parts = [self._score(list(texts[first : first + CHUNK])) for first in range(0, len(texts), CHUNK)]
+        """Scores, embeddings and clusters of n texts; they don't depend on the texts' order and company.
+
+        Raises:
+            MotagsError: what stands for a text is none.
+        """
+        texts = texts_of(texts)
+        parts = [self._score(texts[first : first + CHUNK]) for first in range(0, len(texts), CHUNK)]
         if not parts:
             t, d = len(self.tags_), self.centroids_.shape[1]
             return Scores(np.empty((0, t), np.float32), np.empty((0, d), np.float32), np.empty(0, np.int64))
@@ -157,7 +138,7 @@ class Tagger:
         return (embeddings @ self.centroids_.T - (self.centroids_**2).sum(1) / 2).argmax(1)
 
     def held_out(self, ids: Sequence[str], scored: Scores) -> np.ndarray:
-        """Scores (n, t) of n films, of those that it was trained on the ones by models that had not seen them.
+        """Scores (n, t) of n films, of those in `films_` the ones by models that had not seen them.
 
         Args:
             ids: n, see `KnownFilms.row`; scored: what `score` says of their texts.
@@ -217,7 +198,7 @@ class Tagger:
             threads: 0 for as many as there are cores. In the form torch they are those of the whole process.
 
         Raises:
-            MotagsError: the folder is missing, damaged, or its parts don't fit each other.
+            MotagsError: the folder is missing, damaged, or its parts don't fit each other; or there is no such form.
         """
         from motags.model_folder import read  # noqa: PLC0415, onnxruntime takes a tenth of a second
 

@@ -12,13 +12,14 @@ from motags import ranker
 from motags.clusterer import Clusterer
 from motags.embedder import EmbedderParams, device_of, pretrained
 from motags.errors import MotagsError
+from motags.known_films import KnownFilms
 from motags.ranker import RankerParams, share
 from motags.regressions import WordsParams, fit_mentions, fit_words
 from motags.stage import completed
 from motags.stratify import folds_of
 from motags.tag_encoder import TagAttention, TagEncoder, tag_vectors, tokenized, top_layers, whole
 from motags.tag_tuning import TagEncoderParams, answers_of, in_batches, logits_of, lower_states, tune
-from motags.tagger import KnownFilms, Tagger
+from motags.tagger import Tagger
 from motags.witnesses import evidence
 
 WITNESSES = ("encoder", "words", "name", "description")
@@ -147,6 +148,8 @@ def train(
     tagger.centroids_ = Clusterer(params.clusters, random_state=seed).fit(embeddings).centroids_
     own = [[column[row] for row in asked] for column in (ids, titles)]
     tagger.films_ = KnownFilms(own[0], own[1], embeddings, Y[asked], out_of_fold)
+    tagger.others_ = [ids[row] for row in np.setdiff1d(np.arange(len(texts)), asked)]
+    tagger.support_ = Y.sum(0)
 
 
 def cross_fitted(
