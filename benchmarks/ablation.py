@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.special import expit, logit
+from sentence_transformers import SentenceTransformer
 from sklearn.cluster import KMeans
 from sklearn.linear_model import Ridge
 from sklearn.metrics import average_precision_score
@@ -78,11 +79,11 @@ class Study:
         """What all films are below the trained layers."""
         return lower_states(self.encoder, self.texts, self.embedder, trained_layers)
 
-    def start(self, *, described: bool) -> np.ndarray:
-        """What the tags start from, (t, d): their names, with or without descriptions."""
+    def start(self, *, described: bool, encoder: SentenceTransformer | None = None) -> np.ndarray:
+        """What the tags start from, (t, d): their names, with or without descriptions, as an encoder embeds them."""
         pairs = zip(self.tags, self.bench.descriptions, strict=True)
         said = [f"{tag}. {description}" if described else tag for tag, description in pairs]
-        return tag_vectors(self.encoder, said, self.embedder)
+        return tag_vectors(encoder or self.encoder, said, self.embedder)
 
     def attention(self, seen: np.ndarray, *, described: bool = True) -> TagAttention:
         """The shipped head, or the one that knows the tags' names only."""

@@ -112,12 +112,11 @@ def end_to_end(case: Case, loss: Loss) -> Result:
     head = PlainHead(states.values.shape[1], case.Y.shape[1], params.dropout)
     model = tune(top_layers(encoder, layers), head, states, case.Y, params, case.embedder, case.seed, loss)
     trained = time.perf_counter()
-    logits = logits_of(model, lower_states(encoder, case.validation + case.test, case.embedder, layers), case.embedder)
+    scores = expit(logits_of(model, lower_states(encoder, case.test, case.embedder, layers), case.embedder))
     done = time.perf_counter()
-    scores = expit(logits)
-    m = len(case.validation)
+    validation = logits_of(model, lower_states(encoder, case.validation, case.embedder, layers), case.embedder)
     size = sum(weight.nbytes for weight in encoder.parameters()) + sum(weight.nbytes for weight in head.parameters())
-    return Result(scores[:m], scores[m:], trained - started, done - trained, size)
+    return Result(expit(validation), scores, trained - started, done - trained, size)
 
 
 def paper(case: Case) -> Result:
@@ -130,13 +129,14 @@ def paper(case: Case) -> Result:
     clusterer = Clusterer(**case.clusterer.model_dump(), random_state=case.seed).fit(X)
     models = LocalModels(case.local_models, case.seed).fit(X, case.Y, clusterer.labels_)
     trained = time.perf_counter()
-    X = encode(encoder, case.validation + case.test, case.embedder)
+    X = encode(encoder, case.test, case.embedder)
     scores = models.predict_proba(X, clusterer.predict(X))
     done = time.perf_counter()
-    m = len(case.validation)
+    X = encode(encoder, case.validation, case.embedder)
+    validation = models.predict_proba(X, clusterer.predict(X))
     networks = models.networks_.parameters()
     size = sum(weight.nbytes for model in (encoder.parameters(), networks) for weight in model)
-    return Result(scores[:m], scores[m:], trained - started, done - trained, size)
+    return Result(validation, scores, trained - started, done - trained, size)
 
 
 METHODS: dict[str, Callable[[Case], Result]] = {
