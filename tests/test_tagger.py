@@ -383,6 +383,11 @@ def test_a_form_that_there_is_not_and_threads_below_0_are_refused(saved: Path, f
         Tagger.load(saved, form, threads)
 
 
+def test_a_given_encoder_that_reads_fewer_tokens_is_refused(encoder: SentenceTransformer, fitted: Tagger) -> None:
+    with pytest.raises(MotagsError, match=r"embedder\.max_tokens = 129: the encoder reads 128 at most"):
+        Tagger(fitted.tagger, params("any", max_tokens=129)).fit(TEXTS, Y, encoder=encoder)
+
+
 def test_numbers_as_ids_become_text(encoder: SentenceTransformer, fitted: Tagger, tmp_path: Path) -> None:
     titles: Any = np.array([np.nan, *("x" * 89)], dtype=object)
     learned = copy.deepcopy(fitted).fit(TEXTS, Y, ids=np.arange(90) + 7, titles=titles, encoder=encoder)  # type: ignore[arg-type]

@@ -69,9 +69,7 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
         )
     except (OSError, ValueError) as error:
         raise MotagsError(f"embedder.model = {params.model!r} can't be loaded: {_first_line(error)}") from error
-    most = _most_tokens(encoder.model) or params.max_tokens
-    if params.max_tokens > most:
-        raise MotagsError(f"embedder.max_tokens = {params.max_tokens}: {params.model!r} reads {most} at most")
+    refuse_too_many_tokens(encoder.model, params)
     layers = encoder.config.num_hidden_layers
     if layers < POOLED_LAYERS:
         raise MotagsError(f"embedder.model = {params.model!r} has {layers} layers; at least {POOLED_LAYERS} are needed")
@@ -81,12 +79,15 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
     return _made_ready(SentenceTransformer(modules=modules, device="cpu"))
 
 
-def _most_tokens(model: Any) -> int | None:
-    """How many tokens a model reads, if it says so. A RoBERTa counts its places from behind the one for padding."""
-    places = getattr(model.config, "max_position_embeddings", None)
-    embedding = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+def refuse_too_many_tokens(transformer: Any, params: EmbedderParams) -> None:
+    """Raise MotagsError where a transformer says that it reads fewer tokens than `params.max_tokens`."""
+    most = getattr(transformer.config, "max_position_embeddings", None)
+    embedding = getattr(getattr(transformer, "embeddings", None), "position_embeddings", None)
     padding = getattr(embedding, "padding_idx", None)
-    return places if places is None or padding is None else places - padding - 1
+    if most is not None and padding is not None:
+        most -= padding + 1  # a RoBERTa counts its places from behind the one for padding
+    if most is not None and params.max_tokens > most:
+        raise MotagsError(f"embedder.max_tokens = {params.max_tokens}: the encoder reads {most} at most")
 
 
 def _source(params: EmbedderParams) -> tuple[str, str | None]:

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from motags import ranker
 from motags.clusterer import Clusterer
-from motags.embedder import EmbedderParams, device_of, pretrained
+from motags.embedder import EmbedderParams, device_of, pretrained, refuse_too_many_tokens
 from motags.errors import MotagsError
 from motags.known_films import KnownFilms
 from motags.ranker import RankerParams, share
 from motags.regressions import WordsParams, fit_mentions, fit_words
 from motags.stage import completed
 from motags.stratify import folds_of
-from motags.tag_encoder import TagAttention, TagEncoder, tag_vectors, tokenized, top_layers, whole
+from motags.tag_encoder import TagAttention, TagEncoder, tag_vectors, tokenized, top_layers, transformer_of, whole
 from motags.tag_tuning import TagEncoderParams, answers_of, in_batches, logits_of, lower_states, tune
 from motags.tagger import Tagger
 from motags.witnesses import evidence
@@ -75,6 +75,7 @@ class Training:
         self.seed = tagger.random_state
         self.texts, self.Y, self.tags = texts, Y, tagger.tags_
         self.encoder = encoder or pretrained(self.embedder)
+        refuse_too_many_tokens(transformer_of(self.encoder), self.embedder)
         self.top = top_layers(self.encoder, self.params.encoder.trained_layers)
         self.states = lower_states(self.encoder, texts, self.embedder, self.params.encoder.trained_layers)
         pairs = zip(tagger.tags_, tagger.descriptions_, strict=True)
