@@ -164,6 +164,13 @@ def test_tags_that_no_annotator_saw_stay_as_they_are(review: Path, tmp_path: Pat
     assert set(tags_of(tmp_path / "films.jsonl")["a"]) == {"Drama", "war"}
 
 
+def test_of_a_task_that_was_not_made_here_nothing_is_rejected(review: Path, tmp_path: Path) -> None:
+    (tmp_path / "back.json").write_text(json.dumps([annotated({"data": {"film": "a"}}, ["Drama"])]))
+    assert read_label_studio(review, tmp_path / "back.json").kept == 1
+    said = Store(Database(review)).history.verdicts("a")
+    assert {tag: verdicts[0].kind for tag, verdicts in said.items()} == {"Drama": "accept"}
+
+
 def test_what_another_model_suggests_by_now_was_not_before_the_annotator(review: Path, tmp_path: Path) -> None:
     task = annotated(exported(tmp_path, review)[1], ["war"])
     store = Store(Database(review))
@@ -210,7 +217,7 @@ def test_an_annotation_that_was_changed_counts_as_it_is_now(review: Path, tmp_pa
         {"data": {"film": "a"}, "annotations": [{"result": [{"type": "choices", "from_name": "tags", "value": 1}]}]},
         {"data": {"film": "a"}, "annotations": [{"result": [], "completed_by": {"email": "\u0007"}}]},
         annotated({"data": {"film": "a"}}, [7]),  # type: ignore[list-item]
-        annotated({"data": {"film": "a", "predicted": 3, "model_version": "v"}}, []),
+        *(annotated({"data": {"film": "a", "predicted": odd}}, []) for odd in (3, [3], "war", None)),
     ],
 )
 def test_a_task_that_does_not_fit_is_set_aside_and_the_others_count(review: Path, tmp_path: Path, task: Json) -> None:

@@ -4,8 +4,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from hypothesis import strategies as st
 
 from motags.errors import MotagsError
 from motags.films import Film, Tag
+from motags.web import schema, scoring
 from motags.web.history import reviewer_name, tag_name
 from motags.web.schema import Database
 from motags.web.scoring import pieces, shown, worth
@@ -279,6 +284,25 @@ def test_a_kill_in_the_middle_of_saving_loses_nothing_and_doubles_nothing(tmp_pa
     assert len(said) <= len(found) <= len(said) + 1
     assert saver(path, "reviewer", len(said) + 1).wait(60) == 0  # all is sent again
     assert dict(kept(path)) == {f"reviewer-{n:08}": 2 for n in range(len(said) + 1)}
+
+
+def test_suggestions_go_on_when_the_file_is_free_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "WAIT", 0.05)
+    monkeypatch.setattr(scoring, "PAUSE", 0.05)
+    model: Any = SimpleNamespace(
+        tags_=["war", "heist"], thresholds_=np.array([0.5, 0.4]), version_="next", score=len,
+        held_out=lambda ids, _: np.full((len(ids), 2), 0.9),
+    )  # fmt: skip
+    scorer = scoring.Scorer(model, None, store)  # type: ignore[arg-type]
+    with closing(sqlite3.connect(store.database.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        scorer.start()
+        time.sleep(0.4)
+        assert store.unscored_films("next") == 4
+    while store.unscored_films("next"):
+        time.sleep(0.01)
+    scorer.stop()
+    assert store.given(["a"]) == {"a": ["heist", "war"]}
 
 
 def test_worth_counts_the_close_calls() -> None:

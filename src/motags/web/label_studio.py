@@ -119,7 +119,8 @@ def _exported(source: Path) -> list[Any]:
 
 def _take(store: Store, task: Any, back: TakenBack) -> None:
     data = task["data"]
-    film, predicted, version = str(data["film"]), set(data["predicted"]), str(data["model_version"])
+    film, version = str(data["film"]), str(data.get("model_version", ""))
+    predicted = set(_texts(data.get("predicted", [])))  # of a task that was not made here nothing is known
     if not (row := store.film(film)):
         raise MotagsError(f"the catalogue has no film {film!r}")
     for annotation in task["annotations"]:
@@ -134,10 +135,16 @@ def _take(store: Store, task: Any, back: TakenBack) -> None:
         back.kept, back.known = back.kept + kept, back.known + (not kept)
 
 
+def _texts(given: Any) -> list[str]:
+    if not (isinstance(given, list) and all(isinstance(one, str) for one in given)):
+        raise TypeError("no list of texts")
+    return given
+
+
 def _choices(result: list[Any]) -> Iterator[str]:
     for part in result:
         if part["type"] == "choices" and part["from_name"] == "tags":
-            yield from part["value"]["choices"]
+            yield from _texts(part["value"]["choices"])
 
 
 def _decisions(rows: list[Row], predicted: set[str], chosen: set[str], reviewer: str) -> list[Decision]:
