@@ -74,7 +74,7 @@ class Study:
         self.fold = folds_of(self.texts, self.Y, self.tagger.folds, self.seed)
         self.encoder = pretrained(self.embedder)
 
-    @lru_cache(maxsize=1)  # noqa: B019, one study a process
+    @lru_cache(maxsize=1)  # noqa: B019, a study lasts as long as its process
     def states(self, trained_layers: int) -> States:
         """What all films are below the trained layers."""
         return lower_states(self.encoder, self.texts, self.embedder, trained_layers)
@@ -101,12 +101,18 @@ class Study:
         loss: Callable[..., Tensor] = binary_cross_entropy_with_logits,
     ) -> np.ndarray:  # fmt: skip
         """Logits of the films of fold k, by an encoder tuned on the others."""
-        trained = layers or self.tagger.encoder.trained_layers
-        states = self.states(trained)
         seen, held = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
-        params, top = self.tagger.encoder, top_layers(self.encoder, trained)
-        model = tune(top, head(seen), states.part(seen), self.Y[seen], params, self.embedder, self.seed, loss)
-        return logits_of(model, states.part(held), self.embedder)[:, : self.Y.shape[1]]
+        return self.logits_by(seen, self.Y[seen], held, head(seen), layers=layers, loss=loss)
+
+    def logits_by(
+        self, seen: np.ndarray, Y: np.ndarray, asked: np.ndarray, head: nn.Module, *, layers: int | None = None,
+        loss: Callable[..., Tensor] = binary_cross_entropy_with_logits,
+    ) -> np.ndarray:  # fmt: skip
+        """Logits of the films `asked`, by an encoder tuned on the films `seen` with labels Y."""
+        trained = layers or self.tagger.encoder.trained_layers
+        params, top, states = self.tagger.encoder, top_layers(self.encoder, trained), self.states(trained)
+        model = tune(top, head, states.part(seen), Y, params, self.embedder, self.seed, loss)
+        return logits_of(model, states.part(asked), self.embedder)[:, : self.Y.shape[1]]
 
     def evidence(self) -> dict[str, np.ndarray]:
         """What each witness says of all films, (n, t) each, by models that have not seen them."""

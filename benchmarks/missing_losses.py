@@ -20,8 +20,6 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from ablation import HEAD, Study, row
 from motags.stratify import folds_of
-from motags.tag_encoder import top_layers
-from motags.tag_tuning import logits_of, tune
 from unlabelled import where_sure
 
 SMOOTHED = 0.02  # what a tag counts that is not given
@@ -63,20 +61,10 @@ def without_likely(study: Study) -> np.ndarray:
     inner = folds_of([study.texts[i] for i in seen], study.Y[seen], study.tagger.folds, study.seed)
     for k in range(study.tagger.folds):
         apart = inner == k
-        likely = expit(logits_by(study, seen[~apart], study.Y[seen[~apart]], seen[apart])) >= LIKELY
+        others = seen[~apart]
+        likely = expit(study.logits_by(others, study.Y[others], seen[apart], study.attention(others))) >= LIKELY
         Y[apart] = np.where(likely & (Y[apart] == 0), np.nan, Y[apart])
-    return logits_by(study, seen, Y, held, where_sure)
-
-
-def logits_by(
-    study: Study, seen: np.ndarray, Y: np.ndarray, asked: np.ndarray,
-    loss: Callable[..., Tensor] = binary_cross_entropy_with_logits,
-) -> np.ndarray:  # fmt: skip
-    """Logits (m, t) of the films `asked` by an encoder tuned on the films `seen` with labels Y."""
-    params, head = study.tagger.encoder, study.attention(seen)
-    top, states = top_layers(study.encoder, params.trained_layers), study.states(params.trained_layers)
-    model = tune(top, head, states.part(seen), Y, params, study.embedder, study.seed, loss)
-    return logits_of(model, states.part(asked), study.embedder)
+    return study.logits_by(seen, Y, held, study.attention(seen), loss=where_sure)
 
 
 def main() -> None:

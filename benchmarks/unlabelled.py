@@ -73,7 +73,7 @@ class Student:
     def tuned(self, pseudo: np.ndarray | None = None, taught: np.ndarray | None = None) -> TagEncoder:
         """The encoder after the films of the other folds, and after the leads if they have labels (p, t) float.
 
-        `taught` (m, t) are a teacher's scores of the films: with them a label is half the catalogue's, half his.
+        `taught` (m, t) are a teacher's scores of the films: a label is then the mean of both.
         """
         study, rows, Y = self.study, self.seen, self.study.Y[self.seen].astype(np.float32)
         if taught is not None:

@@ -245,6 +245,12 @@ def test_parquet_without_any_column_that_is_read_is_refused(tmp_path: Path) -> N
         read_catalogue(tmp_path / "x.parquet", 0.0)
 
 
+def test_a_file_name_that_is_no_utf8_is_written_with_marks(tmp_path: Path) -> None:
+    films, _ = read_catalogue(put(tmp_path / "caf\udce9.jsonl", as_jsonl(good(1))), 0.0)
+    assert write_rows(tmp_path / "films.jsonl", films) == 1
+    assert films[0].origins["title"] == "caf\N{REPLACEMENT CHARACTER}.jsonl"
+
+
 def test_bad_bytes_in_an_ignored_column_do_not_matter(tmp_path: Path) -> None:
     films, aside = read_catalogue(put(tmp_path / "x.csv", b"id,title,note\na,A,caf\xe9\n"), 0.0)
     assert ([film.id for film in films], aside) == (["a"], [])

@@ -284,7 +284,8 @@ def test_a_cluster_of_more_films_than_fit_one_forward_pass_is_scored_like_each_f
     clusters = np.where(np.arange(len(X)) % 400 == 0, 2, 1)
     models = fitted()
     scores = models.predict_proba(X, clusters)
-    rows = np.array([0, 1, 400, PREDICT_ROWS - 1, PREDICT_ROWS, PREDICT_ROWS + 13, PREDICT_ROWS + 49])
+    large, edge = np.flatnonzero(clusters == 1), PREDICT_ROWS // len(models.tags_)
+    rows = np.concatenate([np.flatnonzero(clusters == 2)[:2], large[[0, edge - 1, edge, 2 * edge, -1]]])
     alone = [models.predict_proba(X[[i]], clusters[[i]])[0] for i in rows]
     np.testing.assert_allclose(scores[rows], alone, atol=1e-6)
     assert (scores > 0).any(1).all()

@@ -217,7 +217,7 @@ def test_an_annotation_that_was_changed_counts_as_it_is_now(review: Path, tmp_pa
         {"data": {"film": "a"}, "annotations": [{"result": [{"type": "choices", "from_name": "tags", "value": 1}]}]},
         {"data": {"film": "a"}, "annotations": [{"result": [], "completed_by": {"email": "\u0007"}}]},
         annotated({"data": {"film": "a"}}, [7]),  # type: ignore[list-item]
-        *(annotated({"data": {"film": "a", "predicted": odd}}, []) for odd in (3, [3], "war", None)),
+        *(annotated({"data": {"film": "a", "predicted": odd}}, []) for odd in (3, [3], [""], "war", None)),
     ],
 )
 def test_a_task_that_does_not_fit_is_set_aside_and_the_others_count(review: Path, tmp_path: Path, task: Json) -> None:

@@ -299,7 +299,8 @@ def test_suggestions_go_on_when_the_file_is_free_again(store: Store, monkeypatch
         scorer.start()
         time.sleep(0.4)
         assert store.unscored_films("next") == 4
-    while store.unscored_films("next"):
+    deadline = time.monotonic() + 20
+    while store.unscored_films("next") and time.monotonic() < deadline:
         time.sleep(0.01)
     scorer.stop()
     assert store.given(["a"]) == {"a": ["heist", "war"]}

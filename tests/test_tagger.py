@@ -333,6 +333,21 @@ def test_a_sparse_table_is_a_table() -> None:
     np.testing.assert_array_equal(labels, TABLE.to_numpy())
 
 
+@pytest.mark.parametrize(
+    "Y", [pd.DataFrame([[1, 0]], columns=["War", "War"]), pd.DataFrame([[1, 0]], columns=[1, "1"])]
+)
+def test_a_name_that_stands_twice_is_refused(Y: Any) -> None:
+    with pytest.raises(MotagsError, match="twice"):
+        labels_of(Y, None)
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, 7])
+def test_a_row_without_a_list_of_tags_is_named(missing: Any) -> None:
+    for Y in ([["War"], missing], pd.Series([["War"], missing])):
+        with pytest.raises(MotagsError, match=r"row 1 of the tags is .*, no list"):
+            labels_of(Y, None)
+
+
 @pytest.mark.parametrize("Y", [[[0, 1], [1, 0]], [["War", None], []]])
 def test_a_tag_is_text(Y: Any) -> None:
     with pytest.raises(MotagsError, match="is no tag: a tag is text"):

@@ -3,6 +3,8 @@
 import json
 import random
 from collections.abc import Iterable, Iterator
+from http.server import BaseHTTPRequestHandler
+from time import sleep
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from motags.sources.fetch import Failed, FetchParams
 from motags.sources.store import Record
 from motags.sources.wikidata import Facts, Wikidata, facts, named_items
 from servers import wikidata as loopback
+from servers.front import Front, answer
 from servers.mediawiki import skip_or_fail
 from servers.tmdb import REAL, Json
 from servers.wikidata import entity, item, real_entities, redirect
@@ -130,6 +133,20 @@ def test_the_limit_keeps_the_films_with_most_articles(site: Wikidata) -> None:
 def test_a_film_of_two_languages_and_dates_is_one_row(site: Wikidata) -> None:
     rows = site.films(1994, ("en", "fr", "de"), ("US", "FR"), 1000)
     assert len({film for film, _ in rows}) == len(rows)
+
+
+def test_the_query_service_is_given_the_minute_that_it_takes() -> None:
+    def late(handler: BaseHTTPRequestHandler) -> None:
+        sleep(0.5)
+        answer({"results": {"bindings": []}})(handler)
+
+    hasty = POLICY.model_copy(update={"timeout": 0.1, "tries": 1})
+    with Front(None, lambda _: late) as front, Wikidata("Wikidata", 1000.0, hasty, "x@example.org") as site:
+        site.api = site.query_service = front.url
+        assert site.films(1994, (), (), 10) == []
+        assert [record.content for record in site.having(["tmdb:1"])] == [[]]
+        with pytest.raises(Failed, match="read timeout"):
+            site.entities(["Q1"])
 
 
 def test_a_code_that_is_no_code_does_not_reach_the_query(site: Wikidata) -> None:

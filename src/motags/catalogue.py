@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import math
+import os
 import unicodedata
 import zlib
 from collections import Counter
@@ -29,6 +30,11 @@ class Unreadable(str):
     """The reason why a row could not be parsed, in the place of the row."""
 
     __slots__ = ()
+
+
+def shown_name(path: Path) -> str:
+    """A file's name with marks in the place of what is no UTF-8: it can be written anywhere."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
 
 
 def plain_text(value: Any) -> Any:

@@ -142,7 +142,6 @@ def expire(raw: Path, days: int | None) -> None:
 
     Example: motags expire
     """
-    from motags.artifacts import SUMS  # noqa: PLC0415
     from motags.sources import tmdb  # noqa: PLC0415
     from motags.sources.params import CrawlParams  # noqa: PLC0415
     from motags.sources.store import opened  # noqa: PLC0415
@@ -151,8 +150,9 @@ def expire(raw: Path, days: int | None) -> None:
     limit = read_params(PARAMS, {"crawl": CrawlParams})["crawl"].tmdb.keep_days if days is None else days
     if not raw.is_dir():
         raise MotagsError(f"{raw} is missing: nothing was crawled")
-    if not (raw / SUMS).exists() and not any((raw / name).is_dir() for name in tmdb.TABLES):
-        raise MotagsError(f"{raw} holds nothing that a crawl fetched: name the folder that it keeps, data/raw")
+    if not any((raw / name).is_dir() for name in tmdb.TABLES):
+        click.echo(f"{raw} holds nothing of TMDB")
+        return
     with opened(raw) as store:
         dropped = tmdb.expire(store, limit)
     click.echo(f"dropped what was older than {limit} days: {dropped['tmdb']} films, {dropped['tmdb-lists']} lists")

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from motags.catalogue import READ, Row, Unreadable, id_text, plain_text, rows
+from motags.catalogue import READ, Row, Unreadable, id_text, plain_text, rows, shown_name
 from motags.errors import MotagsError
 
 log = logging.getLogger(__name__)
@@ -108,12 +108,13 @@ def read_catalogue(path: Path, max_set_aside: float) -> tuple[list[Film], list[S
     films: dict[str, Film] = {}
     aside: list[SetAside] = []
     unknown: set[str] = set()
+    name = shown_name(path)
     for line, row in _rows(path):
-        film = film_of(row, path.name)
+        film = film_of(row, name)
         if isinstance(film, Film) and film.id in films:
             film = f"id: {film.id!r} is the id of an earlier row too"
         if isinstance(film, str):
-            aside.append(SetAside(where=f"{path.name}, line {line}", reason=film))
+            aside.append(SetAside(where=f"{name}, line {line}", reason=film))
         else:
             films[film.id] = film
             unknown |= row.keys() - set(COLUMNS)

@@ -1,4 +1,4 @@
-"""Texts and tags as users have them: texts looked at, tags, in lists or tables, as an array of labels."""
+"""Texts and tags as users have them: a list of texts, and tags, in lists or tables, as an array of labels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from motags.errors import MotagsError
 
 
 def labels_of(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
-    """Labels (n, t) bool and t names, of a table, dense, sparse or of pandas with a column per tag, or n lists of tags.
+    """Labels (n, t) bool and t names, of n lists of tags or a table (array, sparse, pandas) with a column per tag.
 
     Args:
         tags: the names; if not given, the table's columns, numbers, or all tags of the lists.
@@ -18,13 +18,13 @@ def labels_of(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]
         MotagsError: a cell is neither true nor false, a tag is unknown, no text, or stands where a list of tags
             belongs, a name stands twice, or there is another number of names than of columns.
     """
-    if tags is not None and len(set(tags)) < len(tags):
-        raise MotagsError(f"the tags name {next(tag for tag in tags if list(tags).count(tag) > 1)!r} twice")
     if hasattr(Y, "toarray"):
         Y = Y.toarray()
     if hasattr(Y, "to_numpy"):
         tags = [str(name) for name in Y.columns] if tags is None and hasattr(Y, "columns") else tags
         Y = Y.to_numpy()
+    if tags is not None and len(set(tags)) < len(tags):
+        raise MotagsError(f"the tags name {next(tag for tag in tags if list(tags).count(tag) > 1)!r} twice")
     if isinstance(Y, np.ndarray) and (Y.dtype.kind in "biuf" or (Y.dtype.kind == "O" and Y.ndim == 2)):
         return _of_table(Y, tags)
     return _of_lists(Y, tags)
@@ -49,6 +49,9 @@ def _of_table(Y: np.ndarray, tags: Sequence[str] | None) -> tuple[np.ndarray, li
 def _of_lists(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
     if lone := [own for own in Y if isinstance(own, str)]:
         raise MotagsError(f"{str(lone[0])!r} stands where a list of tags is expected: give one list for each text")
+    for row, own in enumerate(Y):
+        if not isinstance(own, list | tuple | set | frozenset | np.ndarray):
+            raise MotagsError(f"row {row} of the tags is {own!r}, no list: give one list for each text")
     if odd := [tag for own in Y for tag in own if not isinstance(tag, str)]:
         raise MotagsError(f"{odd[0]!r} is no tag: a tag is text; a table of true and false has to be an array")
     names = sorted({tag for own in Y for tag in own}) if tags is None else list(tags)

@@ -25,9 +25,9 @@ motags tag films.jsonl --model FOLDER --output tagged.jsonl
 
 ## Data
 
-{n} films with {tags_a_film:.2f} tags each were learned from; {head} tags have over 100 films, {tail} fewer than 30. The
-texts are not in this folder; of {m} films titles, tags and embeddings are, so that `motags explain` can name like films
-and `motags audit` doubtful tags.
+{n} films with {tags_a_film:.2f} tags each were learned from; {head} tags have over 100 films, {tail} fewer than 30.
+The films' texts are not in this folder. The ids of all films are, and of {m} also titles, tags, embeddings and scores,
+so that `motags explain` can name like films and `motags audit` doubtful tags.
 
 ## Scores
 

@@ -79,7 +79,7 @@ def on_cluster(model: Model, choice: Choice) -> Iterator[tuple[Engine, "Form"]]:
             try:
                 ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **settings)
             except (ValueError, RuntimeError, ConnectionError) as error:  # a wrong address, or other versions there
-                reason = str(error).strip().splitlines()[0]
+                reason = (str(error).strip() or type(error).__name__).splitlines()[0]
                 raise MotagsError(f"the Ray cluster {address!r} can't be used: {reason}") from None
             gpus = _room("GPU", 1)
             form: Form = "torch" if gpus else model.form

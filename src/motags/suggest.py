@@ -97,7 +97,7 @@ def queue(
         MotagsError: the arrays don't fit each other, or a number is not finite.
     """
     _check(scores, embeddings, support, known)
-    hoped = scores.astype(np.float32)  # (n, t)
+    hoped = scores.astype(np.float32, copy=False)  # (n, t)
     expected = 1.0 + support  # (t,)
     nearest = _nearest(embeddings, known)  # (n,)
     left = np.ones(len(scores), dtype=bool)

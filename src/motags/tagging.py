@@ -4,7 +4,6 @@ Nothing here keeps more than a chunk of films, so a catalogue may be larger than
 """
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from motags.catalogue import Order, Row, Unreadable, id_text, jsonl_rows, plain_text, rows, words_of, words_to_read
+from motags.catalogue import (
+    Order,
+    Row,
+    Unreadable,
+    id_text,
+    jsonl_rows,
+    plain_text,
+    rows,
+    shown_name,
+    words_of,
+    words_to_read,
+)  # fmt: skip
 from motags.errors import MotagsError
 
 if TYPE_CHECKING:
@@ -134,7 +144,7 @@ class Job:
     @property
     def name(self) -> str:
         """What the catalogue is called in messages."""
-        return os.fsencode(self.source.name).decode("utf-8", "replace") if self.source else "standard input"
+        return shown_name(self.source) if self.source else "standard input"
 
     def chunks(self, done: int = 0) -> Iterator[Chunk]:
         """The films after the first `done` rows, at most `chunk` at a time.

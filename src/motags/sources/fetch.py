@@ -88,7 +88,7 @@ class Site(requests.Session):
         return self.requests_made / self.rate
 
     def get_json(self, url: str, query: dict[str, Any], timeout: float = 0.0) -> dict[str, Any]:
-        """Get a JSON object; `timeout` seconds without an answer count if they are more than `crawl.fetch.timeout`.
+        """Get a JSON object; it waits `timeout` seconds where that is longer than `crawl.fetch.timeout`.
 
         Raises:
             Gone: 404 or 410.

@@ -40,7 +40,7 @@ def write_catalogue(decisions: Path, output: Path) -> Counts:
     """Write the films as a catalogue (JSON Lines) that `dvc repro` trains on.
 
     A film that a reviewer has done gets the tags that more reviewers accept than reject, and keeps those of the
-    catalogue that no majority rejects. Other films are as they were.
+    catalogue that no majority rejects. Other films keep their tags.
 
     Raises:
         MotagsError: there is no such review, or the output can't be written.

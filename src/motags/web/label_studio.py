@@ -119,8 +119,8 @@ def _exported(source: Path) -> list[Any]:
 
 def _take(store: Store, task: Any, back: TakenBack) -> None:
     data = task["data"]
-    film, version = str(data["film"]), str(data.get("model_version", ""))
-    predicted = set(_texts(data.get("predicted", [])))  # of a task that was not made here nothing is known
+    film, version = str(data["film"]), str(data.get("model_version") or "")
+    predicted = _texts(data.get("predicted", []))  # of a task that was not made here nothing is known
     if not (row := store.film(film)):
         raise MotagsError(f"the catalogue has no film {film!r}")
     for annotation in task["annotations"]:
@@ -128,9 +128,12 @@ def _take(store: Store, task: Any, back: TakenBack) -> None:
             continue
         rows = store.rows(row)
         offered = {known.tag for known in rows}
-        chosen = {tag if tag in offered else tag_name(tag) for tag in _choices(annotation["result"])}
+        chosen, seen = (
+            {tag if tag in offered else tag_name(tag) for tag in tags}
+            for tags in (_choices(annotation["result"]), predicted)
+        )
         reviewer = _reviewer(annotation.get("completed_by"))
-        decisions = _decisions(rows, predicted, chosen, reviewer)
+        decisions = _decisions(rows, seen, chosen, reviewer)
         kept = store.history.keep(_act(film, annotation, chosen), reviewer, film, decisions, version)
         back.kept, back.known = back.kept + kept, back.known + (not kept)
 

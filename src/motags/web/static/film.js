@@ -38,9 +38,12 @@ async function send(address, body) {
 }
 
 let last = Promise.resolve(); // one after the other, in the order of the keys; each sees the page as the one before left it
+let asked; // where the focus was when what is done now was asked for
 
 function inTurn(work) {
-  last = last.then(work).catch((error) => say(`Not kept: ${error.message}. Please try again.`, true));
+  const at = document.activeElement;
+  last = last.then(() => { asked = at; return work(); });
+  last = last.catch((error) => say(`Not kept: ${error.message}. Please try again.`, true));
   return last;
 }
 
@@ -65,12 +68,11 @@ function focusRow(row, kind = "accept", preventScroll = false) {
 }
 
 async function decide(decisions, focus) {
-  const before = document.activeElement;
   const kept = await send("/decide", { act: newAct(), film, decisions });
   tags.innerHTML = kept.html;
   say(kept.said);
   unlit();
-  if ([before, document.body].includes(document.activeElement)) focus(); // else the reviewer has gone elsewhere by now
+  if ([asked, document.body].includes(document.activeElement)) focus(); // else the reviewer has gone elsewhere by now
 }
 
 function pressByKey(kind) {
