@@ -50,7 +50,8 @@ def test_films_that_share_tags_come_nearer(tiny_encoder: Path, tmp_path: Path) -
     before = gap()
     steps = finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
     assert gap() > before * 1.1
-    assert steps["loss"].iloc[-5:].mean() < steps["loss"].iloc[:5].mean()
+    triplets = steps.groupby("epoch")["triplets"].sum()
+    assert triplets.iloc[-1] < triplets.iloc[0]  # of those that are left the loss may well be higher
     assert (tmp_path / "checkpoint").exists()
     forget(tmp_path / "checkpoint")
     assert not (tmp_path / "checkpoint").exists()

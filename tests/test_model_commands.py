@@ -1,6 +1,8 @@
 """`motags explain`, `suggest` and `audit`, as a user types them; what they say is tested with their modules."""
 
 import csv
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from conftest import sample_films
 from motags.explain import explain
 from motags.tagger import Tagger
-from test_cli import motags
+from test_cli import MOTAGS, motags
 from test_films import as_jsonl, put
 
 FILMS: list[dict[str, Any]] = [
@@ -93,9 +95,11 @@ def test_suggest_does_not_write_over_its_catalogue(films: Path, tagger_folder: P
 
 def test_letters_that_the_terminal_has_not_are_question_marks(tmp_path: Path, tagger_folder: Path) -> None:
     films = put(tmp_path / "films.jsonl", as_jsonl([FILMS[0] | {"title": "七人の侍"}]))
-    done = motags("explain", str(films), "--model", str(tagger_folder), PYTHONIOENCODING="latin-1")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("???? (new-0)\n")
+    command = [MOTAGS, "explain", str(films), "--model", str(tagger_folder)]
+    env = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(command, env=env, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"???? (new-0)\n")
 
 
 @pytest.mark.parametrize("words", [["suggest"], ["explain", "--film", "a"]])

@@ -163,13 +163,17 @@ def test_a_kill_at_the_very_end_changes_nothing(
 
 
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(tmp_path: Path, tagger_folder: Path) -> None:
-    many = [film | {"id": f"{film['id']}-{copy}"} for copy in range(20) for film in FILMS]
+    many = [film | {"id": f"{film['id']}-{copy}"} for copy in range(8) for film in FILMS]
     films = put(tmp_path / "many.jsonl", as_jsonl(many))
     output, whole = tmp_path / "stopped/out.jsonl", tmp_path / "whole/out.jsonl"
     output.parent.mkdir()
     whole.parent.mkdir()
     command = call(tagger_folder, films, output)
-    process = stop(command, output, 9, signal.SIGINT)
+    for _ in range(5):  # it may be done before the signal comes
+        process = stop(command, output, 9, signal.SIGINT)
+        if process.returncode:
+            break
+        output.unlink()
     assert process.stderr
     said = process.stderr.read().split("\n")
     assert process.returncode == 130

@@ -16,11 +16,12 @@ MAX_PASSES = 10
 MAX_UNCLOSED = 50
 MAX_MARKS = 500  # of a kind in a section; marks that cross one another take cubic time
 
-COMMENT = re.compile(r"(?:(?<=\n)[ \t]*+<!--(?>.*?-->)[ \t]*+\n|<!--.*?-->)", re.DOTALL)
+# No group here is possessive or atomic: before Python 3.11.5 such groups match wrongly.
+COMMENT = re.compile(r"(?<=\n)[ \t]*+<!--(?:[^-]++|-(?!->))*-->[ \t]*+\n|<!--.*?-->", re.DOTALL)
 OPEN_COMMENT = re.compile(r"<!--[^\n]*")
-NOWIKI = re.compile(r"<nowiki\s*+>((?:[^<]++|<(?!/?nowiki\b))*+)</nowiki\s*+>|<nowiki\s*+/>", re.IGNORECASE)
+NOWIKI = re.compile(r"<nowiki\s*+>((?:[^<]++|<(?!/?nowiki\b))*)</nowiki\s*+>|<nowiki\s*+/>", re.IGNORECASE)
 MARKUP = re.compile(r"[^\w\s.,!?-]")
-REF = re.compile(r"<ref(?=[\s/>])[^<>]*(?:(?<=/)>|>(?:[^<]++|<(?!/?ref\b))*+</ref\s*+>)", re.IGNORECASE)
+REF = re.compile(r"<ref(?=[\s/>])[^<>]*(?:(?<=/)>|>(?:[^<]++|<(?!/?ref\b))*</ref\s*+>)", re.IGNORECASE)
 # What opens and what closes it.
 PAIRS = {
     r"(?<!\[)\[(?!\[)": r"(?<!\])\](?!\])",
