@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -37,6 +38,8 @@ def telling_films(n: int) -> list[dict[str, object]]:
     return [film | {"synopsis": f"{film['synopsis']} {', '.join(film['tags'])}."} for film in sample_films(n)]  # type: ignore[arg-type]
 
 
+# a job in a shell's background ignores Ctrl-C, and so would the programs that it starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("motags", deadline=None)  # a test may wait for the other worker's processes
 hypothesis.settings.load_profile("motags")
 
