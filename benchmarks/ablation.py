@@ -85,9 +85,12 @@ class Study:
         said = [f"{tag}. {description}" if described else tag for tag, description in pairs]
         return tag_vectors(encoder or self.encoder, said, self.embedder)
 
-    def attention(self, seen: np.ndarray, *, described: bool = True) -> TagAttention:
-        """The shipped head, or the one that knows the tags' names only."""
-        return TagAttention(self.start(described=described), ranker.share(self.Y[seen]), self.tagger.encoder.dropout)
+    def attention(
+        self, seen: np.ndarray, *, described: bool = True, encoder: SentenceTransformer | None = None
+    ) -> TagAttention:
+        """The shipped head, or the one that knows the tags' names only; on the study's encoder, or on another."""
+        start = self.start(described=described, encoder=encoder)
+        return TagAttention(start, ranker.share(self.Y[seen]), self.tagger.encoder.dropout)
 
     def plain(self, seen: np.ndarray) -> PlainHead:
         """The usual head, which knows nothing of the tags."""
@@ -163,14 +166,25 @@ def row(name: str, Y: np.ndarray, S: np.ndarray, thresholds: np.ndarray | None =
     return " | ".join(["", name, *(f"{figure:.3f}" for figure in figures), ""]).strip()
 
 
-def main() -> None:
-    """Print the rows as they come."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def study_asked_for(description: str | None) -> Study:
+    """The study of the catalogue that the command line names."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("catalogue", type=Path)
     logging.basicConfig(level=logging.WARNING)
-    study = Study(parser.parse_args().catalogue)
+    return Study(parser.parse_args().catalogue)
+
+
+def print_rows(study: Study, variants: dict[str, Callable[[], np.ndarray]]) -> None:
+    """Print the table of encoders as its rows come; each variant gives logits of the first fold."""
     held = study.Y[study.fold == 0]
     print(HEAD, flush=True)
+    for name, make in variants.items():
+        print(row(name, held, make()), flush=True)
+
+
+def main() -> None:
+    """Print the rows as they come."""
+    study = study_asked_for(__doc__)
     variants: dict[str, Callable[[], np.ndarray]] = {
         "encoder, plain head": lambda: study.logits(0, study.plain),
         "encoder, tag attention from names": lambda: study.logits(
@@ -185,8 +199,7 @@ def main() -> None:
         ),
         "the same, all layers trained": lambda: study.logits(0, study.attention, layers=len(layers_of(study.encoder))),
     }
-    for name, make in variants.items():
-        print(row(name, held, make()), flush=True)
+    print_rows(study, variants)
     said = study.evidence()
     for names in (["words"], ["encoder"], ["encoder", "words"], ["encoder", "words", "name", "description"],
                   ["encoder", "words", "name", "description", "clusters"]):  # fmt: skip

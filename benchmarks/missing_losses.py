@@ -7,18 +7,13 @@ losses differ in what they make of the pairs that are not given. These films' ow
 that finds more of them can look worse than it is, but P@1 and mean AP would hardly fall.
 """
 
-import argparse
-import logging
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import torch
 from scipy.special import expit
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from ablation import HEAD, Study, row
+from ablation import Study, print_rows, study_asked_for
 from motags.stratify import folds_of
 from unlabelled import where_sure
 
@@ -69,22 +64,16 @@ def without_likely(study: Study) -> np.ndarray:
 
 def main() -> None:
     """Print the rows as they come."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("catalogue", type=Path)
-    logging.basicConfig(level=logging.WARNING)
-    study = Study(parser.parse_args().catalogue)
-    held = study.Y[study.fold == 0]
+    study = study_asked_for(__doc__)
     steps = -(-int((study.fold != 0).sum()) // study.tagger.encoder.batch_size)  # of one pass over the films
-    print(HEAD, flush=True)
-    variants: dict[str, Callable[[], np.ndarray]] = {
+    variants = {
         "binary cross-entropy (shipped)": lambda: study.logits(0, study.attention),
         f"a tag that is not given counts {SMOOTHED:g}": lambda: study.logits(0, study.attention, loss=smoothed),
         "Hill loss": lambda: study.logits(0, study.attention, loss=hill),
         "self-paced correction after one pass": lambda: study.logits(0, study.attention, loss=SelfPaced(steps)),
         f"tags not given that score {LIKELY:g} or more left out": lambda: without_likely(study),
     }
-    for name, make in variants.items():
-        print(row(name, held, make()), flush=True)
+    print_rows(study, variants)
 
 
 if __name__ == "__main__":

@@ -78,10 +78,10 @@ class Bench:
 
     def __init__(self, corpus: Corpus, descriptions: list[str], out: Path, encoder: str | None = None) -> None:
         self.params = read_params(ROOT / PARAMS, SECTIONS)
-        if encoder:
-            self.params["embedder"] = self.params["embedder"].model_copy(update={"model": encoder})
         self.corpus, self.descriptions = corpus, descriptions
-        self.out = out / f"{self.corpus.digest}-{self._settings(named=encoder is not None)}"
+        self.out = out / f"{self.corpus.digest}-{self._settings()}"
+        if encoder:  # it stands in the answers' names
+            self.params["embedder"] = self.params["embedder"].model_copy(update={"model": encoder})
 
     @classmethod
     def of_films(cls, catalogue: Path, out: Path, encoder: str | None = None) -> Self:
@@ -92,11 +92,9 @@ class Bench:
         corpus = Corpus.from_frame(frame)
         return cls(corpus, read_descriptions(ROOT / "data/descriptions.csv", corpus.tags), out, encoder)
 
-    def _settings(self, *, named: bool) -> str:
-        """Says whether answers kept are to the same question; an encoder that is `named` stands in their names."""
+    def _settings(self) -> str:
+        """Says whether answers kept are to the same question."""
         sections = {name: params.model_dump() for name, params in sorted(self.params.items())}
-        if named:
-            sections["embedder"]["model"] = read_params(ROOT / PARAMS, SECTIONS)["embedder"].model
         return hashlib.sha256(json.dumps([sections, self.descriptions]).encode()).hexdigest()[:8]
 
     @lru_cache(maxsize=16)  # noqa: B019, one bench a process

@@ -27,10 +27,9 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling, get_linear_schedule_with_warmup
 
 from ablation import HEAD, Study, row
-from motags import ranker
 from motags.embedder import be_repeatable, device_of, pretrained, uses_bfloat16
 from motags.progress import reported
-from motags.tag_encoder import TagAttention, TagEncoder, tokenized, top_layers, transformer_of
+from motags.tag_encoder import TagEncoder, tokenized, top_layers, transformer_of
 from motags.tag_tuning import logits_of, lower_states, of_like_length, tune
 
 LEAST_WORDS = 40  # of a lead
@@ -62,11 +61,10 @@ class Student:
     """The first fold of a study, an encoder tuned on the others and on leads with pseudo-tags."""
 
     def __init__(self, study: Study, encoder: SentenceTransformer, leads: list[str]) -> None:
-        self.study = study
+        self.study, self.encoder = study, encoder
         self.seen, self.held = np.flatnonzero(study.fold != 0), np.flatnonzero(study.fold == 0)
         self.pool = np.arange(len(study.texts), len(study.texts) + len(leads))
         layers = study.tagger.encoder.trained_layers
-        self.start = study.start(described=True, encoder=encoder)
         self.top = top_layers(encoder, layers)
         self.states = lower_states(encoder, study.texts + leads, study.embedder, layers)
 
@@ -80,8 +78,7 @@ class Student:
             Y = (Y + taught) / 2
         if pseudo is not None:
             rows, Y = np.concatenate([rows, self.pool]), np.concatenate([Y, pseudo])
-        params = study.tagger.encoder
-        head = TagAttention(self.start, ranker.share(study.Y[self.seen]), params.dropout)
+        head, params = study.attention(self.seen, encoder=self.encoder), study.tagger.encoder
         return tune(self.top, head, self.states.part(rows), Y, params, study.embedder, study.seed, where_sure)
 
     def logits(self, model: TagEncoder, rows: np.ndarray) -> np.ndarray:

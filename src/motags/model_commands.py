@@ -24,6 +24,12 @@ ORDER = click.option(
 OUTPUT = click.option("--output", type=click.Path(path_type=Path), help="CSV file to write.  [default: a table here]")
 
 
+def spare(file: Path, output: Path | None) -> None:
+    """Raise MotagsError where an output would replace the catalogue that it is made from."""
+    if output and output.exists() and file.exists() and output.samefile(file):
+        raise MotagsError(f"{output} is the catalogue itself: name another output")
+
+
 def films_of(file: Path, tagger: "Tagger", order: Any) -> "Iterator[Entry]":
     """The films of a catalogue that have a text; `-` is JSON Lines from standard input.
 
@@ -97,8 +103,7 @@ def suggest(file: Path, model: Path, order: Any, output: Path | None, size: int)
     from motags.suggest import suggest, write_suggestions  # noqa: PLC0415
     from motags.tagger import Scores, Tagger  # noqa: PLC0415
 
-    if output and output.exists() and file.exists() and output.samefile(file):
-        raise MotagsError(f"{output} is the catalogue itself: name another output")
+    spare(file, output)
     tagger = Tagger.load(model)
     films = films_of(file, tagger, order)
     ids: list[str] = []

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from motags.errors import MotagsError
-from motags.model_commands import ORDER
+from motags.model_commands import ORDER, spare
 
 if TYPE_CHECKING:
     from motags.onnx_models import Form
@@ -82,8 +82,8 @@ def tag(
     kind = kind or (answer_files.kind_of(to) if to else "jsonl")
     if source and not source.is_file():
         raise MotagsError(f"{source} is missing, or no file")
-    if source and to and to.exists() and to.samefile(source):
-        raise MotagsError(f"{to} is the catalogue itself: name another output")
+    if source:
+        spare(source, to)
     if to and to.exists() and not to.is_file():
         raise MotagsError(f"{to} is {'a folder' if to.is_dir() else 'no file'}: name a file")
     if kind == "parquet":
