@@ -24,16 +24,17 @@ from sklearn.metrics import average_precision_score
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
-from motags import ranker
-from motags.embedder import encode, layers_of, pretrained
-from motags.metrics import best_thresholds, calibration_error, f1_per_tag, macro_auc, micro_f1
-from motags.regressions import fit_mentions, fit_words
-from motags.stage import PARAMS, read_params
-from motags.stratify import folds_of
-from motags.tag_encoder import TagAttention, mean_state, tag_vectors, top_layers
-from motags.tag_tuning import States, logits_of, lower_states, tune
-from motags.training import cross_fitted
-from motags.triplets import triplet_loss
+from motags.dataset.split import folds_of
+from motags.evaluation.metrics import best_thresholds, calibration_error, f1_per_tag, macro_auc, micro_f1
+from motags.evidence.encoder_training import States, logits_of, lower_states, tune
+from motags.evidence.label_attention import TagAttention, mean_state, tag_vectors, top_layers
+from motags.evidence.names_training import fit_names
+from motags.evidence.words_training import fit_words
+from motags.paper.embedder import encode, layers_of, pretrained
+from motags.paper.triplets import triplet_loss
+from motags.params import PARAMS, read_params
+from motags.tagger import ranker
+from motags.tagger.training import cross_fitted
 from peers import COMMON_ONLY, ROOT, Bench
 from tuned_methods import PlainHead, asymmetric
 
@@ -127,7 +128,7 @@ class Study:
             words = fit_words([self.texts[row] for row in seen], self.Y[seen], self.tagger.words, self.seed)
             said["words"][held] = words.logits([self.texts[row] for row in held])
             said["clusters"][held] = self._soft_clusters(X, seen, held)
-        mentions = fit_mentions(self.texts, self.tags, self.bench.descriptions).cosines(self.texts)
+        mentions = fit_names(self.texts, self.tags, self.bench.descriptions).cosines(self.texts)
         return said | {"name": mentions[:, 0], "description": mentions[:, 1]}
 
     def _soft_clusters(self, X: np.ndarray, seen: np.ndarray, held: np.ndarray) -> np.ndarray:

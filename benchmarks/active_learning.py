@@ -19,10 +19,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from motags.active_learning.suggest import queue
 from motags.artifacts import write_json
-from motags.metrics import f1_per_tag
-from motags.ranker import thresholds_of
-from motags.suggest import queue
+from motags.evaluation.metrics import f1_per_tag
+from motags.tagger.ranker import thresholds_of
 from quick_learner import QuickLearner, learner_of
 
 SPLIT = 42

@@ -15,8 +15,8 @@ import numpy as np
 from cleanlab.multilabel_classification.rank import get_label_quality_scores_per_class
 from sklearn.metrics import average_precision_score
 
-from motags.audit import doubts
-from motags.training import cross_fitted
+from motags.active_learning.audit import doubts
+from motags.tagger.training import cross_fitted
 from quick_learner import QuickLearner, learner_of
 
 SPLIT = 42

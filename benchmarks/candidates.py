@@ -25,18 +25,20 @@ from typing import cast
 import numpy as np
 import torch
 
-from motags.clusterer import Clusterer
-from motags.corpus import Corpus
-from motags.embedder import encode, pretrained
-from motags.known_films import KnownFilms
-from motags.metrics import decide, f1_per_tag, frequency_bands, micro_f1
-from motags.ranker import Ranker
-from motags.regressions import KEPT, MOST_COEFFICIENTS
-from motags.sparse import SparseRows
-from motags.stratify import folds_of
-from motags.tagger import Tagger
-from motags.training import SECTIONS, WITNESSES, TorchEncoder
-from motags.words import Mentions, Words
+from motags.dataset.corpus import Corpus
+from motags.dataset.split import folds_of
+from motags.evaluation.metrics import decide, f1_per_tag, frequency_bands, micro_f1
+from motags.evidence.names import Names
+from motags.evidence.sparse import SparseRows
+from motags.evidence.torch_encoder import TorchEncoder
+from motags.evidence.words import Words
+from motags.evidence.words_training import KEPT, MOST_COEFFICIENTS
+from motags.paper.clusterer import Clusterer
+from motags.paper.embedder import encode, pretrained
+from motags.tagger.ranker import Ranker
+from motags.tagger.tagger import Tagger
+from motags.tagger.training import KINDS, SECTIONS
+from motags.tagger.training_films import TrainingFilms
 from peers import Bench
 
 CLUSTERS = (20, 50)
@@ -56,10 +58,10 @@ def widened(model: Path, bench: Bench, t: int, folder: Path) -> Tagger:
         setattr(tagger, name, [getattr(tagger, name)[own] for own in j])
     tagger.params_ = {name: bench.params[name] for name in SECTIONS}
     tagger.thresholds_, tagger.words_ = tagger.thresholds_[j], _repeated(tagger.words_, j)
-    tagger.mentions_ = Mentions(tagger.mentions_.tfidf, tagger.tags_, tagger.descriptions_)
-    tagger.ranker_ = Ranker(len(WITNESSES), t, bench.params["tagger"].ranker.width).eval()
+    tagger.names_ = Names(tagger.names_.tfidf, tagger.tags_, tagger.descriptions_)
+    tagger.ranker_ = Ranker(len(KINDS), t, bench.params["tagger"].ranker.width).eval()
     one = films.embeddings[:1], films.Y[:1, j], films.out_of_fold[:1, j]
-    tagger.films_, tagger.others_ = KnownFilms(films.ids[:1], films.titles[:1], *one), []
+    tagger.films_, tagger.others_ = TrainingFilms(films.ids[:1], films.titles[:1], *one), []
     tagger.support_ = tagger.support_[j]
     tagger.save(folder)
     return Tagger.load(folder, "int8", threads=1)
@@ -82,7 +84,7 @@ def milliseconds(tagger: Tagger, texts: list[str]) -> list[float]:
     witnesses: list[Callable[[], np.ndarray]] = [
         lambda: tagger.encoder_.encode(texts)[0][:, None],
         lambda: tagger.words_.logits(texts)[:, None],
-        lambda: tagger.mentions_.cosines(texts),
+        lambda: tagger.names_.cosines(texts),
     ]
     said = np.concatenate([witness() for witness in witnesses], axis=1)
     parts = [*witnesses, lambda: tagger.ranker_.predict_proba(said)]

@@ -29,9 +29,10 @@ import defusedxml.ElementTree
 import numpy as np
 import pandas as pd
 
-from motags.catalogue import words_of
-from motags.corpus import Corpus, DatasetParams
-from motags.stage import PARAMS, read_params
+from motags.dataset.corpus import Corpus
+from motags.dataset.fuse import DatasetParams
+from motags.films.text import words_of
+from motags.params import PARAMS, read_params
 from peers import ROOT, Bench, interval_table, markdown, mean_table
 
 LOCK = Path(__file__).with_name("requirements-elsewhere.lock")

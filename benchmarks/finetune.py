@@ -20,12 +20,13 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import TripletLoss
 from transformers import BertConfig, BertModel
 
-from motags.corpus import Corpus, DatasetParams, fuse
-from motags.embedder import EMBEDDED, EmbedderParams, device_of, pretrained, uses_bfloat16
-from motags.films import read_catalogue
-from motags.finetuning import finetune
-from motags.stage import PARAMS, read_params
-from motags.vocabulary import read_synonyms
+from motags.dataset.corpus import Corpus
+from motags.dataset.fuse import DatasetParams, fuse
+from motags.dataset.tag_vocabulary import read_synonyms
+from motags.films.catalogue import read_catalogue
+from motags.paper.embedder import EMBEDDED, EmbedderParams, device_of, pretrained, uses_bfloat16
+from motags.paper.finetuning import finetune
+from motags.params import PARAMS, read_params
 
 ROOT = Path(__file__).resolve().parents[1]
 ROUNDS = 3

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-from motags.local_models import LocalModels, LocalModelsParams
-from motags.stage import PARAMS, read_params
+from motags.paper.local_models import LocalModels, LocalModelsParams
+from motags.params import PARAMS, read_params
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from ablation import Study, print_rows, study_asked_for
-from motags.stratify import folds_of
+from motags.dataset.split import folds_of
 from unlabelled import where_sure
 
 SMOOTHED = 0.02  # what a tag counts that is not given

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from motags.artifacts import replacing
-from motags.tagger import Tagger
+from motags.tagger.tagger import Tagger
 from peers import Bench
 
 COLUMNS = ["film_id", "tag", "score", "group", "verdict", "reason"]

@@ -25,7 +25,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 
-from motags import baselines
+from motags.evaluation import baselines
 from xmc_peers import Fitted, Scores, linear_bytes, scored, vectorizer, vocabulary_bytes
 
 HERE = Path(__file__).resolve().parent

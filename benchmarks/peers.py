@@ -32,26 +32,27 @@ import pandas as pd
 from sklearn.model_selection import ParameterGrid
 
 from motags.artifacts import replacing
-from motags.clusterer import ClustererParams
-from motags.corpus import Corpus, DatasetParams, fuse
-from motags.embedder import EmbedderParams, encode, pretrained
-from motags.films import read_catalogue
-from motags.local_models import LocalModelsParams
-from motags.metrics import (
-    Answer,
+from motags.dataset.corpus import Corpus
+from motags.dataset.fuse import DatasetParams, fuse
+from motags.dataset.split import SplitParams, split
+from motags.dataset.tag_vocabulary import read_descriptions, read_synonyms
+from motags.evaluation.metrics import (
     EvaluateParams,
-    Scorer,
+    Evaluator,
+    MethodScores,
     best_thresholds,
     decide,
     f1_per_tag,
     interval,
     micro_f1,
     resamples,
-)  # fmt: skip
-from motags.stage import PARAMS, read_params
-from motags.stratify import SplitParams, split
-from motags.training import TaggerParams
-from motags.vocabulary import read_descriptions, read_synonyms
+)
+from motags.films.catalogue import read_catalogue
+from motags.paper.clusterer import ClustererParams
+from motags.paper.embedder import EmbedderParams, encode, pretrained
+from motags.paper.local_models import LocalModelsParams
+from motags.params import PARAMS, read_params
+from motags.tagger.training import TaggerParams
 from peer_methods import PEERS, Films
 from tuned_methods import METHODS, Case, Result
 
@@ -156,33 +157,35 @@ class Bench:
                 np.save(file, encode(pretrained(embedder), self.corpus.texts, embedder))
         return np.load(path)
 
-    def answers(self, result: Result, Y_validation: np.ndarray) -> tuple[Answer, Answer]:
+    def answers(self, result: Result, Y_validation: np.ndarray) -> tuple[MethodScores, MethodScores]:
         """A method's answer by the rule for micro-F1, and by the rule for macro-F1 and the rest."""
         rules = [result.thresholds, result.thresholds]
         if result.thresholds is None:
             shrinkages = (COMMON_ONLY, self.params["evaluate"].shrinkage)
             rules = [best_thresholds(Y_validation, result.validation, shrinkage) for shrinkage in shrinkages]
-        common, own = (Answer(result.validation, result.test, thresholds) for thresholds in rules)
+        common, own = (MethodScores(result.validation, result.test, thresholds) for thresholds in rules)
         return common, own
 
-    def scorer(self, seed: int) -> Scorer:
+    def evaluator(self, seed: int) -> Evaluator:
         """Scores the test films of a seed; tags are head or tail by all films that methods may learn from."""
         Y, rows = self.corpus.Y, self.rows(seed)
         both = np.concatenate([rows["train"], rows["validation"]])
-        return Scorer(Y[both], Y[rows["validation"]], Y[rows["test"]], self.params["evaluate"])
+        return Evaluator(Y[both], Y[rows["validation"]], Y[rows["test"]], self.params["evaluate"])
 
     def row(self, name: str, seed: int) -> dict[str, float]:
         """All scores and costs of a method on the test films of a seed."""
-        result, scorer = self._given(name, seed), self.scorer(seed)
-        common, own = (scorer.scores(answer) for answer in self.answers(result, scorer.Y_validation))
+        result, evaluator = self._given(name, seed), self.evaluator(seed)
+        common, own = (evaluator.scores(answer) for answer in self.answers(result, evaluator.Y_validation))
         costs = {key: getattr(result, key) for key in ("train_seconds", "predict_seconds")}
         return own | {MICRO: common[MICRO]} | costs | {"megabytes": result.model_bytes / 1e6}
 
     def resampled(self, name: str, seed: int, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Scores (r,) of a method on the test films of a seed, the corpus's films weighted by weights (r, films)."""
-        result, scorer = self._given(name, seed), self.scorer(seed)
+        result, evaluator = self._given(name, seed), self.evaluator(seed)
         own_weights = weights[:, self.rows(seed)["test"]]
-        common, own = (scorer.resampled(answer, own_weights) for answer in self.answers(result, scorer.Y_validation))
+        common, own = (
+            evaluator.resampled(answer, own_weights) for answer in self.answers(result, evaluator.Y_validation)
+        )
         return own | {MICRO: common[MICRO]}
 
     def _given(self, name: str, seed: int) -> Result:

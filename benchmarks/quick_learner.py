@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from motags import ranker
+from motags.active_learning.suggest import centred
 from motags.artifacts import replacing
-from motags.embedder import encode, pretrained
-from motags.regressions import fit_mentions
-from motags.suggest import centred
+from motags.evidence.names_training import fit_names
+from motags.paper.embedder import encode, pretrained
+from motags.tagger import ranker
 from peers import Bench
 
 RIDGE = 1.0
@@ -39,7 +39,7 @@ class QuickLearner:
         words = TfidfVectorizer(min_df=2, sublinear_tf=True, strip_accents="unicode", dtype=np.float32)
         W = words.fit_transform(corpus.texts)
         self.kernel = (X @ X.T + (W @ W.T).toarray()) / 2  # (n, n)
-        mentions = fit_mentions(corpus.texts, corpus.tags, bench.descriptions).cosines(corpus.texts)
+        mentions = fit_names(corpus.texts, corpus.tags, bench.descriptions).cosines(corpus.texts)
         self.named = np.concatenate([mentions, (X @ T.T)[:, None]], axis=1).astype(np.float32)  # (n, 3, t)
 
     def _encoded(self) -> tuple[np.ndarray, np.ndarray]:

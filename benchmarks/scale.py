@@ -30,11 +30,11 @@ from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel, BertTokenizerFast  # type: ignore[attr-defined]  # it is made when asked for
 
 from motags.artifacts import replacing
-from motags.embedder import EmbedderParams
 from motags.machine import peak_memory_mb
-from motags.stage import PARAMS, read_params
-from motags.tagger import Tagger
-from motags.training import TaggerParams
+from motags.paper.embedder import EmbedderParams
+from motags.params import PARAMS, read_params
+from motags.tagger.tagger import Tagger
+from motags.tagger.training import TaggerParams
 
 ROOT = Path(__file__).resolve().parents[1]
 SECTIONS = {"embedder": EmbedderParams, "tagger": TaggerParams}

@@ -15,7 +15,7 @@ import pandas as pd
 import vl_convert
 
 from motags.artifacts import replacing
-from motags.metrics import decide, f1_per_tag
+from motags.evaluation.metrics import decide, f1_per_tag
 from peers import ROOT, Bench
 
 WINDOW = 31  # tags of a moving mean
@@ -25,12 +25,12 @@ def f1_by_tag(bench: Bench, name: str, seeds: list[int]) -> pd.DataFrame:
     """Support among the films that a method may learn from, and F1 on the test films, of each tag: means over seeds."""
     f1, support = [], []
     for seed in seeds:
-        result, scorer = bench.answered(name, seed), bench.scorer(seed)
+        result, evaluator = bench.answered(name, seed), bench.evaluator(seed)
         if result is None:
             raise SystemExit(f"{name}, seed {seed}, was not asked yet: run peers.py --methods {name} --seeds {seed}")
-        _, own = bench.answers(result, scorer.Y_validation)
+        _, own = bench.answers(result, evaluator.Y_validation)
         assert own.thresholds is not None  # noqa: S101, `answers` gives every method some
-        f1.append(f1_per_tag(scorer.Y_test, decide(own.test, own.thresholds)))
+        f1.append(f1_per_tag(evaluator.Y_test, decide(own.test, own.thresholds)))
         rows = bench.rows(seed)
         support.append(bench.corpus.Y[np.concatenate([rows["train"], rows["validation"]])].sum(0))
     table = pd.DataFrame({"tag": bench.corpus.tags, "support": np.mean(support, 0), "f1": np.mean(f1, 0)})

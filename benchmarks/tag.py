@@ -2,8 +2,8 @@
 
     python benchmarks/tag.py ../shared/real/motags.jsonl.gz models/tagger [--films 500] [--threads 2] [--rounds 5]
 
-Each form of the model is timed in turn with its rival, in pairs, on the same texts: `SentenceTransformer.encode` (the
-encoder that the tagger began with, float32, all defaults) and scikit-learn's `predict_proba` of a one-vs-rest logistic
+Each backend is timed in turn with its rival, in pairs, on the same texts: `SentenceTransformer.encode` (the encoder
+that the tagger began with, float32, all defaults) and scikit-learn's `predict_proba` of a one-vs-rest logistic
 regression. Medians of all rounds. Last, a cold shell: `motags tag` on a file of a single film.
 """
 
@@ -24,15 +24,15 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
-from motags.embedder import EmbedderParams, pretrained
-from motags.onnx_models import Form
-from motags.stage import PARAMS, read_params
-from motags.tagger import Tagger
-from motags.tagging import Job
+from motags.batch.job import Job
+from motags.evidence.onnx_encoder import Backend
+from motags.paper.embedder import EmbedderParams, pretrained
+from motags.params import PARAMS, read_params
+from motags.tagger.tagger import Tagger
 
 ROOT = Path(__file__).resolve().parents[1]
 MOTAGS = Path(sys.executable).parent / "motags"
-FORMS: tuple[Form, ...] = ("int8", "float32", "torch")
+BACKENDS: tuple[Backend, ...] = ("int8", "float32", "torch")
 FITTED = 600  # films that the rival's regression is fitted on: it takes no longer to answer after more
 SINGLE = 20  # films, one by one, for the first answer
 
@@ -87,7 +87,7 @@ def main() -> None:
         film.text for chunk in Job(given.catalogue, max_set_aside=1.0).chunks() for film in chunk.films if film.text
     )
     texts = list(itertools.islice(told, given.films))
-    taggers = {form: Tagger.load(given.model, form=form, threads=given.threads) for form in FORMS}
+    taggers = {backend: Tagger.load(given.model, backend=backend, threads=given.threads) for backend in BACKENDS}
     plain = rival(taggers["int8"])
     for way in (plain, *(tagger.tag for tagger in taggers.values())):
         way(texts[:64])
@@ -97,13 +97,13 @@ def main() -> None:
         "| | films a second | beside the rival | first answer, ms | beside the rival |\n| --- | --: | --: | --: | --: |"
     )
     rivals: list[tuple[float, float]] = []
-    for form, tagger in taggers.items():
+    for backend, tagger in taggers.items():
         pairs = [
             tuple((seconds(way, texts), first_answer(way, texts)) for way in (tagger.tag, plain))
             for _ in range(given.rounds)
         ]
         rivals += [other for _, other in pairs]
-        row(form, [own for own, _ in pairs], len(texts), [other for _, other in pairs])
+        row(backend, [own for own, _ in pairs], len(texts), [other for _, other in pairs])
     row("the rival", rivals, len(texts), rivals)
     taken = statistics.median(cold(given.model, texts[0]) for _ in range(given.rounds))
     print(f"\nfrom a cold shell to the first tags: {taken:.2f} s")

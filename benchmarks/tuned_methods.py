@@ -13,14 +13,14 @@ from scipy.special import expit
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from motags.clusterer import Clusterer, ClustererParams
-from motags.embedder import EmbedderParams, encode, layers_of, pretrained
-from motags.finetuning import finetune
-from motags.local_models import LocalModels, LocalModelsParams
-from motags.tag_encoder import mean_state, top_layers
-from motags.tag_tuning import Loss, TagEncoderParams, logits_of, lower_states, tune
-from motags.tagger import Tagger
-from motags.training import TaggerParams
+from motags.evidence.encoder_training import Loss, TagEncoderParams, logits_of, lower_states, tune
+from motags.evidence.label_attention import mean_state, top_layers
+from motags.paper.clusterer import Clusterer, ClustererParams
+from motags.paper.embedder import EmbedderParams, encode, layers_of, pretrained
+from motags.paper.finetuning import finetune
+from motags.paper.local_models import LocalModels, LocalModelsParams
+from motags.tagger.tagger import Tagger
+from motags.tagger.training import TaggerParams
 
 END_TO_END = {
     "epochs": 4, "min_steps": 1, "batch_size": 32, "learning_rate": 1.0e-4, "head_learning_rate": 1.0e-3,

@@ -27,10 +27,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from transformers import AutoModelForMaskedLM, DataCollatorForLanguageModeling, get_linear_schedule_with_warmup
 
 from ablation import HEAD, Study, row
-from motags.embedder import be_repeatable, device_of, pretrained, uses_bfloat16
+from motags.evidence.encoder_training import logits_of, lower_states, of_like_length, tune
+from motags.evidence.label_attention import TagEncoder, tokenized, top_layers, transformer_of
+from motags.paper.embedder import be_repeatable, device_of, pretrained, uses_bfloat16
 from motags.progress import reported
-from motags.tag_encoder import TagEncoder, tokenized, top_layers, transformer_of
-from motags.tag_tuning import logits_of, lower_states, of_like_length, tune
 
 LEAST_WORDS = 40  # of a lead
 PSEUDO_TAGGED, READ = 4_000, 12_000  # leads drawn for pseudo-tags and for continued pre-training

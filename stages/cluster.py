@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from motags.artifacts import read_arrays
-from motags.clusterer import Clusterer, ClustererParams
-from motags.corpus import Corpus
-from motags.stage import Seed, run
-from motags.stratify import parts_of
+from motags.dataset.corpus import Corpus
+from motags.dataset.split import parts_of
+from motags.paper.clusterer import Clusterer, ClustererParams
+from motags.params import Seed
+from motags.stage import run
 from motags.tables import read_parquet
 
 

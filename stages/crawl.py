@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from motags.artifacts import sealing, write_json
-from motags.crawl import gather
+from motags.sources.gather import gather
 from motags.sources.params import CrawlParams
 from motags.stage import run
 

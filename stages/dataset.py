@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from motags.artifacts import checked, write_json
-from motags.corpus import DatasetParams, fuse, long_tail, statistics
-from motags.films import read_films
+from motags.dataset.fuse import DatasetParams, fuse, long_tail, statistics
+from motags.dataset.tag_vocabulary import read_synonyms
+from motags.films.catalogue import read_films
 from motags.stage import run
 from motags.tables import write_csv, write_parquet
-from motags.vocabulary import read_synonyms
 
 
 def dataset(

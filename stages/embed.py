@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from motags.artifacts import write_arrays
-from motags.corpus import Corpus
-from motags.embedder import EmbedderParams, encode, load
+from motags.dataset.corpus import Corpus
+from motags.paper.embedder import EmbedderParams, encode, load
 from motags.stage import run
 from motags.tables import read_parquet
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from motags.embedder import EmbedderParams, pretrained, save
+from motags.paper.embedder import EmbedderParams, pretrained, save
 from motags.stage import run
 
 

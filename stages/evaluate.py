@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from motags.artifacts import read_arrays, write_json
-from motags.clusterer import Clusterer
-from motags.corpus import Corpus
-from motags.evaluation import evaluate as score
-from motags.evaluation import film_map
-from motags.metrics import EvaluateParams
-from motags.stage import Seed, run
-from motags.stratify import parts_of
+from motags.dataset.corpus import Corpus
+from motags.dataset.split import parts_of
+from motags.evaluation.metrics import EvaluateParams
+from motags.evaluation.report import evaluate as score
+from motags.evaluation.report import film_map
+from motags.paper.clusterer import Clusterer
+from motags.params import Seed
+from motags.stage import run
 from motags.tables import read_parquet, write_csv
 
 

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from motags.artifacts import write_json
-from motags.corpus import Corpus
-from motags.embedder import EmbedderParams, load, save
-from motags.finetuning import finetune as fit
-from motags.finetuning import forget, loss_curve, summary
-from motags.stage import Seed, run
-from motags.stratify import parts_of
+from motags.dataset.corpus import Corpus
+from motags.dataset.split import parts_of
+from motags.paper.embedder import EmbedderParams, load, save
+from motags.paper.finetuning import finetune as fit
+from motags.paper.finetuning import forget, loss_curve, summary
+from motags.params import Seed
+from motags.stage import run
 from motags.tables import read_parquet, write_csv
 
 

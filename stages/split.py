@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from motags.artifacts import write_json
-from motags.corpus import Corpus
-from motags.stage import Seed, run
-from motags.stratify import SplitParams, deviation, part_frame
-from motags.stratify import split as draw
+from motags.dataset.corpus import Corpus
+from motags.dataset.split import SplitParams, deviation, part_frame
+from motags.dataset.split import split as draw
+from motags.params import Seed
+from motags.stage import run
 from motags.tables import read_parquet, write_parquet
 
 

@@ -5,15 +5,17 @@ from pathlib import Path
 import numpy as np
 
 from motags.artifacts import write_arrays
-from motags.corpus import Corpus, DatasetParams, kinds_of
-from motags.embedder import EmbedderParams, load
-from motags.stage import Seed, run
-from motags.stratify import parts_of
+from motags.dataset.corpus import Corpus
+from motags.dataset.fuse import DatasetParams, kinds_of
+from motags.dataset.split import parts_of
+from motags.dataset.tag_vocabulary import read_descriptions
+from motags.films.text import TextRules
+from motags.paper.embedder import EmbedderParams, load
+from motags.params import Seed
+from motags.stage import run
 from motags.tables import read_parquet
-from motags.tagger import Tagger
-from motags.tagging import Reading
-from motags.training import TaggerParams
-from motags.vocabulary import read_descriptions
+from motags.tagger.tagger import Tagger
+from motags.tagger.training import TaggerParams
 
 
 def tagger(
@@ -27,7 +29,7 @@ def tagger(
     said = dict(zip(corpus.tags, read_descriptions(descriptions, corpus.tags), strict=True))
     fitted = Tagger(tagger, embedder, seed).fit(
         known.texts, known.Y, tags=corpus.tags, descriptions=said, kinds=kinds_of(frame), ids=known.ids,
-        titles=known.titles, encoder=load(pretrained), reading=Reading.of(dataset),
+        titles=known.titles, encoder=load(pretrained), text_rules=TextRules.of(dataset),
     )  # fmt: skip
     fitted.save(tagger_out)
     scores = np.full(corpus.Y.shape, np.nan, dtype=np.float32)

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 from motags.artifacts import read_arrays, write_arrays, write_json
-from motags.clusterer import Clusterer, cluster_summary, cluster_table
-from motags.corpus import Corpus
-from motags.local_models import LocalModels, LocalModelsParams
-from motags.stage import Seed, run
-from motags.stratify import parts_of
+from motags.dataset.corpus import Corpus
+from motags.dataset.split import parts_of
+from motags.paper.clusterer import Clusterer, cluster_summary, cluster_table
+from motags.paper.local_models import LocalModels, LocalModelsParams
+from motags.params import Seed
+from motags.stage import run
 from motags.tables import read_parquet, write_csv
 
 

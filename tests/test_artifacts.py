@@ -17,16 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from motags.artifacts import (
-    checked,
-    is_first_process,
-    read_arrays,
-    replacing,
-    seal,
-    sealing,
-    write_arrays,
-    write_json,
-)
+from motags.artifacts import checked, is_first_process, read_arrays, replacing, seal, sealing, write_arrays, write_json
 from motags.errors import MotagsError
 from motags.tables import read_parquet, write_csv, write_parquet
 

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 from ruamel.yaml import YAML
 
-from motags.crawl import gather
+from motags.sources.gather import gather
 from motags.sources.params import CrawlParams
 from motags.sources.tmdb import TOKEN
 from servers import wikidata

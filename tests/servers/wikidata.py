@@ -281,7 +281,7 @@ class _Plan:
         self.triples, self.values = _patterns(part.p if part.name == "Filter" else part)
 
     def steps(self, bound: set[Variable]) -> Iterator[Any]:
-        """Order the patterns: connected ones first, then those that a condition or VALUES narrows."""
+        """TextOrder the patterns: connected ones first, then those that a condition or VALUES narrows."""
         bound, rest = set(bound), [*self.values, *self.triples]
         filtered = set().union(*map(_variables, self.conditions))
         while rest:

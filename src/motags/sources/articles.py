@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from motags.films import SetAside
+from motags.films.catalogue import SetAside
 from motags.sources import wikipedia
 from motags.sources.dump import film_articles
 from motags.sources.fill import Fill, resolved

@@ -13,7 +13,8 @@ from typing import Self
 from joblib import Parallel, delayed
 from pydantic import ValidationError
 
-from motags.films import Film, SetAside, first_mistake
+from motags.films.catalogue import SetAside
+from motags.films.film import Film, first_mistake
 from motags.progress import Progress
 from motags.sources import wikidata
 from motags.sources.articles import Articles

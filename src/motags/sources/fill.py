@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from motags.errors import MotagsError
-from motags.films import SetAside
+from motags.films.catalogue import SetAside
 from motags.progress import Progress
 from motags.sources.fetch import Failed
 from motags.sources.store import Record, Table, followed

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from motags.films import Film, Origin, SetAside, Tag
+from motags.films.catalogue import SetAside
+from motags.films.film import Film, Origin, Tag
 from motags.sources import wikidata, wikipedia
 from motags.sources.store import Record
 from motags.sources.tmdb import Details

@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from motags.web.guard import Guard
 from motags.web.pages import Files
-from motags.web.review import NamelessError, Review
+from motags.web.routes import NamelessError, Review
 from motags.web.scoring import Scorer
-from motags.web.store import Store
+from motags.web.store import ReviewStore
 
 Routes = dict[str, Callable[..., Any]]
 
@@ -22,7 +22,7 @@ NOT_THE_FORM = "the request is not of the form that this address takes"
 
 
 def make_app(
-    store: Store, scorer: Scorer, reviewer: str | None, port: int, hosts: frozenset[str] | None, token: str | None
+    store: ReviewStore, scorer: Scorer, reviewer: str | None, port: int, hosts: frozenset[str] | None, token: str | None
 ) -> FastAPI:
     """The program.
 

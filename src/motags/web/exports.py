@@ -11,11 +11,11 @@ from typing import Any
 
 from motags.artifacts import neutral, replacing
 from motags.errors import MotagsError
-from motags.web.history import Verdict
-from motags.web.schema import Database
-from motags.web.store import Store
+from motags.web.database import Database
+from motags.web.decisions import Verdict
+from motags.web.store import ReviewStore
 
-Lines = Callable[[Store], Iterator[str]]
+Lines = Callable[[ReviewStore], Iterator[str]]
 HEADER = ("film", "tag", "value")
 
 
@@ -60,11 +60,11 @@ def write_table(decisions: Path, output: Path, scores: bool = False) -> Counts:
     return write(decisions, output, lambda store: table(store, scores))
 
 
-def opened(decisions: Path) -> Store:
+def opened(decisions: Path) -> ReviewStore:
     """The review of a file that exists. Raises MotagsError."""
     if not decisions.exists():
         raise MotagsError(f"{decisions} is missing: `motags review` makes it when films are reviewed")
-    return Store(Database(decisions))
+    return ReviewStore(Database(decisions))
 
 
 def write(decisions: Path, output: Path, lines: Lines) -> Counts:
@@ -89,7 +89,7 @@ def agreed(verdicts: Iterable[Verdict]) -> bool | None:
     return None if balance == 0 else balance > 0
 
 
-def catalogue(store: Store) -> Iterator[str]:
+def catalogue(store: ReviewStore) -> Iterator[str]:
     """The lines of `write_catalogue`."""
     done, verdicts = store.history.done(), store.history.all_verdicts()
     kinds = {tag["name"]: tag["kind"] for tag in store.tags()}
@@ -107,7 +107,7 @@ def _tags(given: list[dict[str, Any]], verdicts: dict[str, list[Verdict]], kinds
     return kept + [{"name": tag} | ({"kind": kinds[tag]} if kinds.get(tag) else {}) for tag in new]
 
 
-def table(store: Store, scores: bool = False) -> Iterator[str]:
+def table(store: ReviewStore, scores: bool = False) -> Iterator[str]:
     """The lines of `write_table`."""
     yield _csv(HEADER)
     verdicts = store.history.all_verdicts()
@@ -121,7 +121,7 @@ def table(store: Store, scores: bool = False) -> Iterator[str]:
             yield _csv((film["id"], tag, f"{tags[tag]:g}"))
 
 
-def _undecided(store: Store, film: str, said: dict[str, list[Verdict]]) -> list[sqlite3.Row]:
+def _undecided(store: ReviewStore, film: str, said: dict[str, list[Verdict]]) -> list[sqlite3.Row]:
     rows = store.database.read("SELECT tag, score FROM suggestion WHERE film = :film AND given", film=film)
     return [row for row in rows if row["tag"] not in said]
 

@@ -11,9 +11,9 @@ from xml.sax.saxutils import quoteattr
 
 from motags.artifacts import replacing
 from motags.errors import MotagsError
+from motags.web.decisions import Decision, reviewer_name, tag_name
 from motags.web.exports import Counts, opened, write
-from motags.web.history import Decision, reviewer_name, tag_name
-from motags.web.store import Row, Store
+from motags.web.store import ReviewStore, TagRow
 
 GIVEN = "SELECT tag, score FROM suggestion WHERE film = :film AND given ORDER BY score DESC"
 FORM = "it is not of the form that Label Studio exports as JSON"
@@ -52,7 +52,7 @@ def write_label_studio(decisions: Path, output: Path) -> Counts:
     return counts
 
 
-def tasks(store: Store) -> Iterator[str]:
+def tasks(store: ReviewStore) -> Iterator[str]:
     """The tasks of `write_label_studio`, as one JSON list with a line a film.
 
     What was predicted stands in `data` too, which comes back as it went; of predictions Label Studio gives the numbers.
@@ -81,7 +81,7 @@ def _predictions(given: list[sqlite3.Row], version: str | None) -> list[dict[str
     return [{"model_version": version, "score": round(sure, 4), "result": result}]
 
 
-def config(store: Store) -> str:
+def config(store: ReviewStore) -> str:
     """The labelling set-up for the tasks: the text, and all tags to choose from."""
     return CONFIG.format(choices="".join(f"    <Choice value={quoteattr(tag['name'])}/>\n" for tag in store.tags()))
 
@@ -117,7 +117,7 @@ def _exported(source: Path) -> list[Any]:
     return found
 
 
-def _take(store: Store, task: Any, back: TakenBack) -> None:
+def _take(store: ReviewStore, task: Any, back: TakenBack) -> None:
     data = task["data"]
     film, version = str(data["film"]), str(data.get("model_version") or "")
     predicted = _texts(data.get("predicted", []))  # of a task that was not made here nothing is known
@@ -150,7 +150,7 @@ def _choices(result: list[Any]) -> Iterator[str]:
             yield from _texts(part["value"]["choices"])
 
 
-def _decisions(rows: list[Row], predicted: set[str], chosen: set[str], reviewer: str) -> list[Decision]:
+def _decisions(rows: list[TagRow], predicted: set[str], chosen: set[str], reviewer: str) -> list[Decision]:
     """Tags that were not predicted then, nor are the reviewer's own, were not before him: nothing is said of them."""
     offered = {row.tag for row in rows}
     seen = predicted | {row.tag for row in rows if any(own.reviewer == reviewer for own in row.verdicts)}

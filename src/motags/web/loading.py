@@ -4,18 +4,20 @@ import logging
 from collections import defaultdict
 from pathlib import Path
 
-from motags.catalogue import plain_text, rows
+from motags.dataset.tag_vocabulary import composed
 from motags.errors import MotagsError
-from motags.films import Film, Tag, film_of, read_catalogue
-from motags.tagging import Entry, Reading
-from motags.vocabulary import composed
+from motags.films.catalogue import read_catalogue
+from motags.films.files import rows
+from motags.films.film import Film, Tag, film_of
+from motags.films.text import Entry, TextRules
+from motags.films.values import plain_text
 from motags.web.scoring import Model
-from motags.web.store import Store
+from motags.web.store import ReviewStore
 
 log = logging.getLogger(__name__)
 
 
-def take(store: Store, catalogue: Path, model: Model) -> None:
+def take(store: ReviewStore, catalogue: Path, model: Model) -> None:
     """Take over a catalogue's films, with their tags as the model spells them.
 
     Raises:
@@ -28,18 +30,18 @@ def take(store: Store, catalogue: Path, model: Model) -> None:
         log.warning("%s: %d rows can't be used; %s: %s", catalogue, len(aside), aside[0].where, aside[0].reason)
     tags = list(zip(model.tags_, model.kinds_, map(float, model.thresholds_), strict=True))
     spelled = _Spelling(model.tags_)
-    texts = _texts_of(catalogue, model.reading_)
+    texts = _texts_of(catalogue, model.text_rules_)
     store.take((_with_text(spelled.film(film), *texts.get(film.id, ("", None))) for film in films), tags)
 
 
-def _texts_of(catalogue: Path, reading: Reading) -> dict[str, tuple[str, str | None]]:
+def _texts_of(catalogue: Path, text_rules: TextRules) -> dict[str, tuple[str, str | None]]:
     """Of each film's id the text that stands for it, as `motags tag` reads it, and all of its column `text`.
 
     Of rows with one id the first counts; the column is kept where the film has no other text alone.
     """
     texts: dict[str, tuple[str, str | None]] = {}
     for _, row in rows(catalogue):
-        if isinstance(entry := reading.entry(row), Entry) and isinstance(film := film_of(row, catalogue.name), Film):
+        if isinstance(entry := text_rules.entry(row), Entry) and isinstance(film := film_of(row, catalogue.name), Film):
             told = film.plot or film.synopsis or film.lead
             texts.setdefault(entry.id, (entry.text, None if told else plain_text(row.get("text"))))
     return texts

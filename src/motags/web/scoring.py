@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from motags.tagging import Reading
-from motags.web.store import Scored, Store
+from motags.films.text import TextRules
+from motags.web.store import ReviewStore, Scored
 
 BATCH = 32  # films scored at once in the background: a film that a reviewer waits for comes after one such batch
 CLOSE = 5  # tags below their thresholds that are shown too, the closest ones
@@ -27,7 +27,7 @@ class Model(Protocol):
     tags_: list[str]
     kinds_: list[str]
     thresholds_: np.ndarray
-    reading_: Reading
+    text_rules_: TextRules
     version_: str
 
     def score(self, texts: list[str]) -> Any:
@@ -64,7 +64,7 @@ class Explain(Protocol):
 class Scorer:
     """A model beside a review. One text after another is read, however many ask."""
 
-    def __init__(self, model: Model, explain: Explain, store: Store) -> None:
+    def __init__(self, model: Model, explain: Explain, store: ReviewStore) -> None:
         self.model, self.store, self._explain = model, store, explain
         self._column = {tag: j for j, tag in enumerate(model.tags_)}
         self._busy = threading.Lock()

@@ -19,11 +19,11 @@ from motags.artifacts import sha256
 from motags.errors import MotagsError
 from motags.machine import cores
 from motags.web.app import make_app
-from motags.web.history import reviewer_name
+from motags.web.database import Database
+from motags.web.decisions import reviewer_name
 from motags.web.loading import take
-from motags.web.schema import Database
 from motags.web.scoring import Scorer
-from motags.web.store import Store
+from motags.web.store import ReviewStore
 
 try:
     import fcntl
@@ -70,15 +70,15 @@ def serve(
         MotagsError: a file can't be used or is in use with another model or catalogue, the port is taken, or the token
             is too short.
     """
-    from motags.explain import explain  # noqa: PLC0415, the numerical libraries
-    from motags.tagger import Tagger  # noqa: PLC0415
+    from motags.active_learning.explain import explain  # noqa: PLC0415, the numerical libraries
+    from motags.tagger.tagger import Tagger  # noqa: PLC0415
 
     token, name = _token(host), _reviewer(host, reviewer)
     if not catalogue.is_file():
         raise MotagsError(f"{catalogue} is missing, or no file: name a catalogue")
     with _listening(host, port) as listener:
         tagger = Tagger.load(model, "float32", threads=max(1, cores() - 1))  # one core is the page's
-        store = Store(Database(decisions))
+        store = ReviewStore(Database(decisions))
         with _only_with(decisions, {"model": tagger.version_, "catalogue": sha256(catalogue)}):
             take(store, catalogue, tagger)
             answer(listener, host, token, name, Scorer(tagger, explain, store), say)

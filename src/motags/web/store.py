@@ -5,9 +5,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from motags.films import Film
-from motags.web.history import History, Verdict
-from motags.web.schema import Database
+from motags.films.film import Film
+from motags.web.database import Database
+from motags.web.decisions import History, Verdict
 
 SHOWS = {
     "open": "f.id NOT IN (SELECT film FROM live WHERE kind = 'done')",
@@ -55,7 +55,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Row:
+class TagRow:
     """A tag of a film as the page shows it; `given` says that the model gives it, not only considers it."""
 
     tag: str
@@ -88,7 +88,7 @@ class Row:
         return len({verdict.yes for verdict in self.verdicts}) == 2
 
 
-class Store:
+class ReviewStore:
     """The films and suggestions of a review's file, read together with its decisions."""
 
     def __init__(self, database: Database) -> None:
@@ -158,14 +158,14 @@ class Store:
         )
         return [row["tag"] for row in rows]
 
-    def rows(self, film: sqlite3.Row) -> list[Row]:
+    def rows(self, film: sqlite3.Row) -> list[TagRow]:
         """The tags of a film to show: suggested, in the catalogue, or decided by anyone; the likeliest first."""
-        tags = {tag["name"]: Row(tag["name"], catalogued=True) for tag in json.loads(film["record"])["tags"]}
+        tags = {tag["name"]: TagRow(tag["name"], catalogued=True) for tag in json.loads(film["record"])["tags"]}
         for found in self.database.read("SELECT * FROM suggestion WHERE film = :film", film=film["id"]):
-            row = tags.get(found["tag"], Row(found["tag"]))
+            row = tags.get(found["tag"], TagRow(found["tag"]))
             tags[found["tag"]] = replace(row, score=found["score"], given=bool(found["given"]))
         for tag, verdicts in self.history.verdicts(film["id"]).items():
-            tags[tag] = replace(tags.get(tag, Row(tag)), verdicts=tuple(verdicts))
+            tags[tag] = replace(tags.get(tag, TagRow(tag)), verdicts=tuple(verdicts))
         thresholds = self._thresholds(list(tags))
         rows = [replace(row, threshold=thresholds.get(row.tag)) for row in tags.values()]
         return sorted(rows, key=lambda row: (-row.likely, -(row.score or 0), row.tag))

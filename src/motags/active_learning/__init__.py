@@ -1,0 +1,1 @@
+"""What experts should look at next, and why the tagger says what it says."""

@@ -1,0 +1,50 @@
+"""`motags explain`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from motags.errors import MotagsError
+
+if TYPE_CHECKING:
+    from motags.active_learning.explain import Explanation
+from motags.commands.options import MODEL, PATH, TEXT, films_of
+
+SHOWN_WORDS = 8  # parts of a text that are shown to carry a tag
+
+
+@click.command(no_args_is_help=True)
+@click.argument("file", type=PATH)
+@MODEL
+@TEXT
+@click.option("--film", help="Id of the film.  [default: the first]")
+@click.option("--tag", "tags", multiple=True, help="A tag; may be given more than once.  [default: those it gets]")
+def explain(file: Path, model: Path, text: Any, film: str | None, tags: tuple[str, ...]) -> None:
+    """Say why a film of FILE gets a tag: the words that carry it, films like it that bear it, its cluster.
+
+    \b
+    Example: motags explain films.jsonl --film heat-1995 --tag heist
+    """
+    from motags.active_learning.explain import explain  # noqa: PLC0415
+    from motags.tagger.tagger import Tagger  # noqa: PLC0415
+    from motags.terminal import shown  # noqa: PLC0415
+
+    tagger = Tagger.load(model, "float32")
+    found = next((entry for entry in films_of(file, tagger, text) if film in {None, entry.id}), None)
+    if found is None:
+        raise MotagsError(f"{file} has no film {film!r} with a text" if film else f"{file} has no film with a text")
+    asked = tags or [tag for tag, _ in tagger.tag([found.text], least=1)[0]]
+    said = [_explained(found.text, why) for why in explain(tagger, found.text, asked, film=found.id)]
+    click.echo("\n".join([shown(f"{found.title or ''} ({found.id})".strip()), *said]))
+
+
+def _explained(text: str, why: "Explanation") -> str:
+    from motags.terminal import shown  # noqa: PLC0415
+
+    strongest = sorted(why.words, key=lambda word: -abs(word[2]))[:SHOWN_WORDS]
+    lines = ["", f"{why.tag} {why.score:.2f} (given from {why.threshold:.2f})"]
+    lines += [f"  words    {', '.join(f'{text[start:end]} {weight:+.2f}' for start, end, weight in strongest)}"]
+    lines += [f"  like     {title or id_} ({id_}) {cosine:.2f}" for id_, title, cosine in why.films]
+    lines += [f"  cluster  {why.cluster}: {', '.join(why.cluster_tags)}"]
+    return "\n".join(map(shown, lines))

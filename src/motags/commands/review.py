@@ -1,0 +1,88 @@
+"""`motags review` and what goes with it, as the command line takes them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from motags.errors import MotagsError
+
+if TYPE_CHECKING:
+    from motags.web.exports import Counts
+
+TOLD = 5  # tasks set aside that are named
+PATH = click.Path(path_type=Path)
+DECISIONS = click.option("--decisions", type=PATH, default="review.sqlite", help="File that keeps the decisions.")
+FORMATS = click.Choice(["catalogue", "label-studio", "table"])
+
+
+@click.command(no_args_is_help=True)
+@click.argument("file", type=PATH)
+@click.option("--model", type=PATH, default="models/tagger", help="Folder of the model.")
+@DECISIONS
+@click.option("--host", default="127.0.0.1", help="Another address than loopback needs a token.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8737, help="0 takes a free one.")
+@click.option("--reviewer", help="Name that decisions are kept under.  [default: the user's]")
+def review(file: Path, model: Path, decisions: Path, host: str, port: int, reviewer: str | None) -> None:
+    """Open the page on which experts approve the tags of FILE.
+
+    \b
+    Example: motags review films.jsonl --model models/tagger --decisions review.sqlite
+    """
+    from motags.web.server import serve  # noqa: PLC0415
+
+    serve(file, model, decisions, host, port, reviewer, say=click.echo)
+
+
+@click.command("review-export", no_args_is_help=True)
+@click.argument("output", type=PATH)
+@DECISIONS
+@click.option(
+    "--format", "kind", type=FORMATS, default="catalogue", help="To train on; for Label Studio; for recommenders."
+)
+@click.option("--scores", is_flag=True, help="In a table: also the scores of tags that nobody decided.")
+def review_export(output: Path, decisions: Path, kind: str, scores: bool) -> None:
+    """Write what a review decided to OUTPUT: a catalogue that `dvc repro` trains on, tasks, or a CSV table.
+
+    \b
+    Example: motags review-export approved.jsonl && dvc exp run -S crawl.catalogue=approved.jsonl
+             motags review-export tasks.json --format label-studio
+             motags review-export tags.csv --format table --scores
+    """
+    from motags.web.exports import write_catalogue, write_table  # noqa: PLC0415
+    from motags.web.label_studio import write_label_studio  # noqa: PLC0415
+
+    if scores and kind != "table":
+        raise click.UsageError("--scores goes with --format table")
+    if kind == "table":
+        counts = write_table(decisions, output, scores)
+    else:
+        counts = {"catalogue": write_catalogue, "label-studio": write_label_studio}[kind](decisions, output)
+    click.echo(_said(counts, output), err=True)
+
+
+def _said(counts: "Counts", output: Path) -> str:
+    return (
+        f"motags: {output}: {counts.lines:,} lines; {counts.done:,} films done, {counts.waiting:,} with decisions but "
+        f"not done, {counts.ties:,} tags on which reviewers differ"
+    )
+
+
+@click.command("review-import", no_args_is_help=True)
+@click.argument("source", type=PATH)
+@DECISIONS
+def review_import(source: Path, decisions: Path) -> None:
+    """Keep what was decided in Label Studio: SOURCE is its JSON export.
+
+    \b
+    Example: motags review-import label-studio.json --decisions review.sqlite
+    """
+    from motags.web.label_studio import read_label_studio  # noqa: PLC0415
+
+    back = read_label_studio(decisions, source)
+    if back.set_aside and not back.kept + back.known:
+        raise MotagsError(f"none of the {len(back.set_aside):,} tasks can be used: {back.set_aside[0]}")
+    for reason in back.set_aside[:TOLD]:
+        click.echo(f"motags: set aside: {reason}", err=True)
+    aside = f", {len(back.set_aside):,} tasks set aside" if back.set_aside else ""
+    click.echo(f"motags: {back.kept:,} annotations kept, {back.known:,} were known{aside}", err=True)

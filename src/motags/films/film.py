@@ -1,0 +1,97 @@
+"""Film: one record, whatever its sources."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from motags.films.values import READ, Unreadable, id_text, plain_text
+
+
+def _year(value: Any) -> Any:
+    value = plain_text(value)
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _tags(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_named(tag) for tag in value if not isinstance(tag, str) or tag.strip()]
+    value = plain_text(value)
+    if isinstance(value, str):
+        return [_named(tag) for tag in value.split("|") if tag.strip()]
+    return [] if value is None else value
+
+
+def _named(tag: Any) -> Any:
+    return {"name": tag} if isinstance(tag, str) else tag
+
+
+class Tag(BaseModel):
+    """A tag as its sources spell it; `kind` is None where they don't say."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    name: Annotated[str, BeforeValidator(plain_text)]
+    kind: Literal["genre", "keyword"] | None = None
+    sources: list[str] = []
+
+
+class Origin(BaseModel):
+    """What a source was like when it was read: for attribution, and to look it up again."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    licence: str | None = None
+    url: str | None = None
+    revision: int | None = None
+    fetched: str | None = None
+
+
+class Film(BaseModel):
+    """One film.
+
+    `ids` are its ids elsewhere. `origins` says of each field which source it comes from (each tag says
+    so itself), `sources` what that source was like.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    id: Annotated[str, BeforeValidator(id_text)]
+    title: Annotated[str, BeforeValidator(plain_text)]
+    year: Annotated[Annotated[int, Field(ge=1870, le=2100)] | None, BeforeValidator(_year)] = None
+    plot: Annotated[str | None, BeforeValidator(plain_text)] = None
+    synopsis: Annotated[str | None, BeforeValidator(plain_text)] = None
+    lead: Annotated[str | None, BeforeValidator(plain_text)] = None
+    tagline: Annotated[str | None, BeforeValidator(plain_text)] = None
+    tags: Annotated[list[Tag], BeforeValidator(_tags)] = []
+    ids: dict[str, str] = {}
+    posters: list[str] = []
+    trailers: list[str] = []
+    origins: dict[str, str] = {}
+    sources: dict[str, Origin] = {}
+
+
+COLUMNS = tuple(column for column in READ if column != "text")  # that one is for tagging
+
+
+def film_of(row: Any, source: str) -> Film | str:
+    """The film of a row, or the reason why there is none."""
+    if isinstance(row, Unreadable):
+        return row
+    if not isinstance(row, dict):
+        return f"a {type(row).__name__} where an object is expected"
+    given = {column: row[column] for column in COLUMNS if column in row}
+    try:
+        film = Film.model_validate(given)
+    except ValidationError as error:
+        return first_mistake(error)
+    tags = [tag.model_copy(update={"sources": [source]}) for tag in film.tags]
+    origins = {field: source for field in given if field not in {"id", "tags"} and getattr(film, field)}
+    return film.model_copy(update={"tags": tags, "origins": origins, "sources": {source: Origin()}})
+
+
+def first_mistake(error: ValidationError) -> str:
+    """What is wrong with a record, the field first."""
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']} (got {str(first['input'])[:40]!r})"

@@ -1,0 +1,1 @@
+"""The paper's method, box by box of its Figure 1."""

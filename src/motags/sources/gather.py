@@ -1,0 +1,76 @@
+"""Gather films from a catalogue or from the sites, and write them as one catalogue."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from motags.errors import MotagsError
+from motags.films.catalogue import read_catalogue, read_films, refuse_if_bad, summary, write_rows
+from motags.sources.crawler import Crawler
+from motags.sources.join import joined_by
+from motags.sources.params import CrawlParams, refuse_contradictions
+from motags.sources.store import opened
+from motags.sources.tmdb import expire
+
+NOTICES = {
+    "catalogue": "Films of {catalogue}: under the terms of whoever gave it.",
+    "wikipedia": (
+        "Plots, leads and categories: Wikipedia (https://en.wikipedia.org), by its contributors, under CC BY-SA 4.0 "
+        "(https://creativecommons.org/licenses/by-sa/4.0/). Markup was removed. Each film's `sources.wikipedia.url` "
+        "leads to the revision used; its history names the authors. Share what you derive under the same licence."
+    ),
+    "wikidata": "Ids, genres and main subjects: Wikidata (https://www.wikidata.org), CC0 1.0.",
+    "tmdb": (
+        "Overviews, taglines, genres, keywords, addresses of posters and trailers: TMDB (https://www.themoviedb.org). "
+        "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by TMDB. "
+        "The API terms of use (https://www.themoviedb.org/api-terms-of-use) apply; nothing may be kept for longer than "
+        "they allow (`motags expire`)."
+    ),
+}
+
+log = logging.getLogger(__name__)
+
+
+def gather(store_folder: Path, folder: Path, params: CrawlParams, threads: int) -> dict[str, Any]:
+    """Write the films into `folder`: films.jsonl, set_aside.jsonl, ambiguous.jsonl, ATTRIBUTION.md.
+
+    Args:
+        store_folder: keeps what was fetched, so that a crawl that was stopped goes on there.
+        folder: is there already, and empty.
+        threads: processes that parse articles.
+
+    Returns:
+        Counts: films and what they have, what joined them, what was set aside and why.
+
+    Raises:
+        MotagsError: a parameter or the token is missing, a site refuses us or is down, too many films can't
+            be used, another crawl runs, or the disk is full.
+    """
+    refuse_contradictions(params)
+    counts: dict[str, Any] = {}
+    with opened(store_folder) as store:
+        expire(store, params.tmdb.keep_days)
+        if params.sources == ["catalogue"]:
+            films, aside = read_catalogue(Path(params.catalogue), params.max_set_aside)
+            write_rows(folder / "films.jsonl", films)
+            ambiguous = []
+        else:
+            with Crawler(store, params, threads) as crawler:
+                crawler.fetch()
+                written = write_rows(folder / "films.jsonl", crawler.films())
+            refuse_if_bad(written, crawler.aside, params.max_set_aside)
+            if not written:
+                raise MotagsError(
+                    "the sources have no such film: widen crawl.first_year, crawl.last_year or other filters"
+                )
+            aside, ambiguous = crawler.aside, crawler.ambiguous
+            counts = {"joined_by": joined_by(crawler.links), "ambiguous": len(ambiguous), "met": dict(crawler.counts)}
+    write_rows(folder / "set_aside.jsonl", aside)
+    write_rows(folder / "ambiguous.jsonl", ambiguous)
+    notices = [NOTICES[source].format(catalogue=params.catalogue) for source in params.sources]
+    (folder / "ATTRIBUTION.md").write_text("\n\n".join(["# Where this comes from", *notices]) + "\n", encoding="utf-8")
+    counts |= summary(read_films(folder), aside)
+    for name, value in counts.items():
+        parts = ", ".join(f"{key} {part:,}" for key, part in value.items()) if isinstance(value, dict) else f"{value:,}"
+        log.info("%s: %s", name.replace("_", " "), parts or "none")
+    return counts

@@ -1,0 +1,1 @@
+"""The tagger that we ship: evidence of every kind, weighed by one ranker for all tags."""

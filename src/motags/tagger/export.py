@@ -1,0 +1,185 @@
+"""How a trained tagger becomes a folder: weights as safetensors, graphs over them as ONNX, the rest as JSON."""
+
+import copy
+import json
+import logging
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import onnx
+import torch
+from onnx.external_data_helper import set_external_data
+from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from safetensors.numpy import save_file
+from safetensors.torch import save_file as save_tensors
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from motags.artifacts import sealing
+from motags.evidence.label_attention import TagEncoder, mean_state
+from motags.evidence.onnx_encoder import GRAPHS
+from motags.evidence.torch_encoder import TorchEncoder
+from motags.tagger.card import model_card
+from motags.tagger.folder import FORMAT, version_of
+from motags.tagger.model import Manifest, Model
+from motags.tagger.onnx_ranker import RANKER
+
+LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "sentence-transformers", "torch", "transformers")
+
+
+SHORTEST, LONGEST = 2, 8192  # tokens of a text
+
+
+class _OneText(nn.Module):
+    """A tag encoder for one text, which needs no padding and so no mask."""
+
+    def __init__(self, model: TagEncoder) -> None:
+        super().__init__()
+        own = copy.deepcopy(model)
+        own.transformer.set_attn_implementation("eager")  # the other kinds guard against rows that a mask empties
+        self.transformer, self.head = own.transformer, own.head
+
+    def forward(self, input_ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (1, t) and embedding (1, d) of token ids (1, T)."""
+        states = self.transformer(input_ids=input_ids).last_hidden_state
+        there = torch.ones_like(input_ids)
+        return self.head(states, there), normalize(mean_state(states, there), dim=-1)
+
+
+def write(model: Model, folder: Path, params: dict[str, Any], random_state: int) -> None:
+    """Write a model that was trained in this process, and give it its version; see `Tagger.save`."""
+    assert isinstance(model.encoder_, TorchEncoder)  # noqa: S101, `fit` made it
+    encoder = model.encoder_
+    network = encoder.model.cpu().eval()
+    words, runs = model.words_.state()
+    names, letters = model.names_.state()
+    films = model.films_
+    arrays: dict[str, dict[str, np.ndarray]] = {
+        "words": {f"words.{name}": array for name, array in words.items()}
+        | {f"names.{name}": array for name, array in names.items()},
+        "clusters": {str(cluster): centroid for cluster, centroid in enumerate(model.centroids_)},
+        "films": {
+            "embeddings": films.embeddings.astype(np.float16),
+            "Y": films.Y.astype(np.uint8),
+            "support": model.support_,
+            "out_of_fold": films.out_of_fold.astype(np.float16),
+        },
+    }
+    about = manifest(model, params, random_state)
+    with sealing(folder) as temporary:
+        temporary.mkdir()
+        made_for = {"tags": json.dumps(model.tags_, ensure_ascii=False)}
+        network.transformer.config.save_pretrained(temporary / "encoder")
+        encoder.tokenizer.save_pretrained(temporary / "encoder")
+        save_tensors(_own(network.state_dict()), temporary / "encoder.safetensors", metadata=made_for)
+        for name, own in arrays.items():
+            save_file({key: np.ascontiguousarray(array) for key, array in own.items()},
+                      temporary / f"{name}.safetensors", metadata=made_for)  # fmt: skip
+        _write_graphs(network, temporary)
+        _ranker_graph(cast("nn.Module", model.ranker_), len(model.tags_), temporary / RANKER)
+        _write_json(temporary / "tagger.json", about)
+        _write_json(temporary / "vocabulary.json", {"words": runs, "names": letters})
+        _write_json(temporary / "films.json", {"ids": films.ids, "titles": films.titles, "others": model.others_})
+        (temporary / "README.md").write_text(model_card(model, about["params"]), encoding="utf-8")
+    model.version_ = version_of(folder)
+
+
+def manifest(model: Model, params: dict[str, Any], random_state: int) -> Manifest:
+    """What the folder says of the model: its tags, its parameters, and what made it."""
+    params = {name: section.model_dump() for name, section in params.items()}
+    tags = zip(model.tags_, model.kinds_, model.descriptions_, model.thresholds_.tolist(), strict=True)
+    return {
+        "format": FORMAT,
+        "tags": [dict(zip(("tag", "kind", "description", "threshold"), tag, strict=True)) for tag in tags],
+        "text": asdict(model.text_rules_),
+        "clusters": len(model.centroids_),
+        "films": len(model.films_.ids) + len(model.others_),
+        "max_tokens": params["embedder"]["max_tokens"],
+        "max_words": model.words_.tfidf.max_words,
+        "params": params,
+        "random_state": random_state,
+        "libraries": {name: version(name).split("+")[0] for name in LIBRARIES},
+    }
+
+
+def _own(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.contiguous() for name, tensor in weights.items()}
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(values, ensure_ascii=False, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _write_graphs(model: TagEncoder, folder: Path) -> None:
+    """The encoder's graph over `encoder.safetensors`, and one with its own weights in 8 bits."""
+    tokens = torch.export.Dim("tokens", min=SHORTEST, max=LONGEST)
+    example = torch.full((1, 8), 5, dtype=torch.long)
+    graph = _exported(_OneText(model).eval(), "input_ids", example, ["tag_logits", "text_embedding"], {1: tokens})
+    _refer(graph, folder / "encoder.safetensors")
+    onnx.save_model(graph, folder / GRAPHS["float32"])
+    folded = folder / "folded.onnx"
+    options = SessionOptions()
+    options.graph_optimization_level = GraphOptimizationLevel.ORT_ENABLE_BASIC  # weights as the quantizer wants them
+    options.optimized_model_filepath = str(folded)
+    options.log_severity_level = 3
+    InferenceSession(folder / GRAPHS["float32"], options, providers=["CPUExecutionProvider"])
+    quieted = logging.getLogger()
+    level = quieted.level
+    quieted.setLevel(logging.ERROR)  # it advises what was just done
+    quantize_dynamic(folded, folder / GRAPHS["int8"], weight_type=QuantType.QInt8, per_channel=True,
+                     reduce_range=True,  # 7 bits: with 8, sums overflow on processors without VNNI
+                     op_types_to_quantize=["MatMul"])  # fmt: skip
+    quieted.setLevel(level)
+    folded.unlink()
+    quantized = onnx.load(folder / GRAPHS["int8"])
+    _refer(quantized, folder / "encoder.safetensors")
+    onnx.save_model(quantized, folder / GRAPHS["int8"])
+
+
+def _ranker_graph(ranker: nn.Module, t: int, path: Path) -> None:
+    class Probabilities(nn.Module):
+        """The ranker and its sigmoid."""
+
+        def forward(self, evidence: Tensor) -> Tensor:
+            """Scores (b, t) of evidence (b, w, t)."""
+            return torch.sigmoid(ranker(evidence))
+
+        ranker_ = ranker
+
+    films = torch.export.Dim("films", min=1)
+    witnesses = int(cast("Tensor", ranker.mean).shape[0])
+    example = torch.zeros(3, witnesses, t)
+    onnx.save_model(_exported(Probabilities().eval(), "evidence", example, ["scores"], {0: films}), path)
+
+
+def _exported(module: nn.Module, given: str, example: Tensor, gives: list[str], sizes: dict[int, Any]) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        program = torch.onnx.export(
+            module, (example,), dynamo=True, optimize=False, verbose=False, input_names=[given], output_names=gives,
+            dynamic_shapes=(sizes,),
+        )  # fmt: skip
+    assert program is not None  # noqa: S101, a dynamo export gives one
+    model = program.model_proto
+    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
+        part.ClearField("metadata_props")  # the exporter keeps traces of this machine there
+    return model
+
+
+def _refer(graph: Any, weights: Path) -> None:
+    """Have a graph take its weights out of a safetensors file, where they stand under the same names."""
+    with weights.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        places = json.loads(file.read(size))
+    for tensor in graph.graph.initializer:
+        if tensor.name in places:
+            begin, end = places[tensor.name]["data_offsets"]
+            tensor.raw_data = b"there"  # `set_external_data` asks for some
+            set_external_data(tensor, weights.name, offset=8 + size + begin, length=end - begin)
+            tensor.ClearField("raw_data")
