@@ -17,6 +17,12 @@ THREADS = {"threads": Annotated[int, Field(ge=0, le=1024)]}
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # of every random choice of a stage
 
 
+class Params(BaseModel):
+    """The strict base record of a section: an unknown key or another type is refused, and nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
 def read_params(path: Path, types: Mapping[str, Any]) -> dict[str, Any]:
     """Read and check the sections of a parameter file that `types` names.
 

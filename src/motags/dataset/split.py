@@ -5,20 +5,19 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold, MultilabelStratifiedShuffleSplit
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from motags.dataset.corpus import Corpus, text_keys
 from motags.errors import MotagsError
+from motags.params import Params
 
 PARTS = ("train", "validation", "test")
 MIN_STRATIFIED = 20  # fewer texts are drawn at random: there is nothing to balance
 MOST_STRATIFIED = 5 * 10**9  # texts by squared tags, which it takes: more are drawn at random, as many even out
 
 
-class SplitParams(BaseModel):
+class SplitParams(Params):
     """Section `split` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     test: Annotated[float, Field(gt=0, le=0.9)]
     validation: Annotated[float, Field(gt=0, le=0.9)]

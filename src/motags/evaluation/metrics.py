@@ -4,18 +4,18 @@ from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from sklearn.metrics import precision_recall_curve, roc_auc_score
+
+from motags.params import Params
 
 KS = (1, 3, 5)
 PAPER_THRESHOLD = 0.5
 RULES = ("", "_tuned")  # a threshold of 0.5, and the method's own or tuned ones
 
 
-class EvaluateParams(BaseModel):
+class EvaluateParams(Params):
     """Section `evaluate` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     shrinkage: Annotated[float, Field(ge=0)]
     head: Annotated[float, Field(gt=0, lt=1)]

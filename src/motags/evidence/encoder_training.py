@@ -10,7 +10,7 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -18,6 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from motags.errors import MotagsError
 from motags.evidence.label_attention import TagEncoder, tokenized, transformer_of
 from motags.paper.embedder import MAX_GRADIENT_NORM, EmbedderParams, be_repeatable, device_of, slope, uses_bfloat16
+from motags.params import Params
 from motags.progress import reported
 
 WARMUP = 0.1  # share of the steps in which the rate rises
@@ -28,10 +29,8 @@ BUCKET = 50  # batches among which films of like length are put together
 Loss = Callable[..., Tensor]
 
 
-class TagEncoderParams(BaseModel):
+class TagEncoderParams(Params):
     """Section `tagger.encoder` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     trained_layers: Annotated[int, Field(ge=1)]
     epochs: Annotated[int, Field(ge=1, le=1000)]

@@ -6,20 +6,19 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors.numpy import load_file, save_file
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin
 
 from motags.artifacts import checked, sealing
+from motags.params import Params
 
 log = logging.getLogger(__name__)
 
 
-class ClustererParams(BaseModel):
+class ClustererParams(Params):
     """Section `clusterer` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     k: Annotated[int, Field(ge=1, le=10_000)]
     min_films: Annotated[int, Field(ge=2)]

@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer, WeightedLayerPooling
 from transformers.utils import logging as transformers_logging
 
 from motags.artifacts import checked, sealing, sha256
 from motags.errors import MotagsError
+from motags.params import Params
 
 EMBEDDED = "all-MiniLM-L6-v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -26,10 +27,8 @@ POOLED_LAYERS = 4  # the paper's "average of the last four layers"
 log = logging.getLogger(__name__)
 
 
-class EmbedderParams(BaseModel):
+class EmbedderParams(Params):
     """Section `embedder` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     model: Annotated[str, Field(min_length=1)]
     revisions: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{40}$")]]

@@ -8,23 +8,22 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from motags.artifacts import checked, sealing
 from motags.errors import MotagsError
+from motags.params import Params
 
 PREDICT_ROWS = 4096  # films of all clusters in one forward pass: bounds memory, changes no score
 
 log = logging.getLogger(__name__)
 
 
-class LocalModelsParams(BaseModel):
+class LocalModelsParams(Params):
     """Section `local_models` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     min_count: Annotated[int, Field(ge=1)]
     min_tags: Annotated[int, Field(ge=1)]

@@ -5,21 +5,20 @@ from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from motags.errors import MotagsError
+from motags.params import Params
 from motags.tagger.model import films_at_once
 
 CLIP = 8.0  # standard deviations: further out, evidence says no more
 WARMUP_STEPS = 20
 
 
-class RankerParams(BaseModel):
+class RankerParams(Params):
     """Section `tagger.ranker` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     width: Annotated[int, Field(ge=1, le=4096)]
     steps: Annotated[int, Field(ge=1)]
