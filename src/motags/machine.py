@@ -1,10 +1,15 @@
-"""What this process may use of its machine, and has used."""
+"""What this process may use of its machine, has used, and keeps to itself."""
 
 import os
 import re
 import sys
 from pathlib import Path
+from typing import IO, Any
 
+try:
+    import fcntl
+except ImportError:  # Windows: nothing keeps two processes from one file there
+    fcntl = None  # type: ignore[assignment]
 try:
     import resource
 except ImportError:  # Windows does not say how much memory a process took
@@ -26,3 +31,19 @@ def peak_memory_mb() -> float:
         return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def lock(file: IO[Any], *, shared: bool = False) -> bool:
+    """Lock an open file until it is closed or the process ends: for this process alone, or shared with others.
+
+    A shared lock waits while another process holds the file alone; the other kind does not wait.
+
+    Returns:
+        False where another process holds a lock.
+    """
+    if fcntl:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True

@@ -83,9 +83,7 @@ def brute_force(
 
 
 def client(server: loopback.Wikidata) -> Wikidata:
-    site = Wikidata("Wikidata", 1e9, POLICY, "loopback@example.org")
-    site.api, site.query_service = server.api, server.query
-    return site
+    return Wikidata(server.api, server.query, 1e9, POLICY, "loopback@example.org")
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +139,7 @@ def test_the_query_service_is_given_the_minute_that_it_takes() -> None:
         answer({"results": {"bindings": []}})(handler)
 
     hasty = POLICY.model_copy(update={"timeout": 0.1, "tries": 1})
-    with Front(None, lambda _: late) as front, Wikidata("Wikidata", 1000.0, hasty, "x@example.org") as site:
-        site.api = site.query_service = front.url
+    with Front(None, lambda _: late) as front, Wikidata(front.url, front.url, 1000.0, hasty, "x@example.org") as site:
         assert site.films(1994, (), (), 10) == []
         assert [record.content for record in site.having(["tmdb:1"])] == [[]]
         with pytest.raises(Failed, match="read timeout"):

@@ -14,12 +14,8 @@ from motags.artifacts import sha256
 from motags.batch.formats import lines_of, write
 from motags.batch.job import Aside, Choice, Count, Engine, Job, TaggedFilm, counted
 from motags.errors import MotagsError
+from motags.machine import lock
 from motags.progress import Progress
-
-try:
-    import fcntl
-except ImportError:  # Windows: there nothing keeps two processes from one output
-    fcntl = None  # type: ignore[assignment]
 
 JOURNAL = "journal.json"
 OWN = {JOURNAL, "journal.tmp", "lock", "answers.jsonl", "set_aside.jsonl", "output"}  # in the folder of a run
@@ -84,8 +80,9 @@ def _beside(output: Path, made_from: Mapping[str, Any]) -> Iterator["Partial"]:
         held = {entry.name for entry in folder.iterdir()}
         if JOURNAL not in held and (strange := sorted(held - OWN)):
             raise MotagsError(f"{folder} holds {strange[0]!r}, which no run made: name another output")
-        with (folder / "lock").open("w") as lock:
-            _hold(lock, output)
+        with (folder / "lock").open("w") as file:
+            if not lock(file):
+                raise MotagsError(f"another process makes {output}: wait for it, or name another output")
             try:
                 yield Partial(folder, made_from)
             finally:
@@ -93,14 +90,6 @@ def _beside(output: Path, made_from: Mapping[str, Any]) -> Iterator["Partial"]:
                     shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise MotagsError(f"{error.filename or folder} can't be written: {error.strerror or error}") from error
-
-
-def _hold(lock: IO[str], output: Path) -> None:
-    if fcntl:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise MotagsError(f"another process makes {output}: wait for it, or name another output") from None
 
 
 class Partial:

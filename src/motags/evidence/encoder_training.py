@@ -15,7 +15,7 @@ from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from motags.errors import MotagsError
+from motags.errors import MotagsError, refuse_infinite
 from motags.evidence.label_attention import TagEncoder, tokenized, transformer_of
 from motags.paper.embedder import MAX_GRADIENT_NORM, EmbedderParams, be_repeatable, device_of, slope, uses_bfloat16
 from motags.params import Params
@@ -135,6 +135,7 @@ def tune(
     optimizer = torch.optim.AdamW([{"params": _trained(part), "lr": rate} for part, rate in rates.items()])
     rng = np.random.default_rng(seed)
     batches = _batches(states.lengths, params, seed)
+    remedy = f"lower tagger.encoder.learning_rate (now {params.learning_rate:g}) or set embedder.precision to float32"
     for step, rows in enumerate(reported(batches, "tuning the encoder on tags", "batches"), start=1):
         for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
             group["lr"] = rate * slope(step / (len(batches) + 1), WARMUP)
@@ -145,11 +146,7 @@ def tune(
             logits, _ = model(there, drawn, inputs_embeds=values)  # (b, t)
         losses = loss(logits.float(), labels if drawn is None else labels[:, drawn], reduction="none")
         total = (losses if weight is None else losses * weight).sum() / len(rows)
-        if not math.isfinite(total.item()):
-            raise MotagsError(
-                f"the tag encoder's loss became {total.item()}: lower tagger.encoder.learning_rate (now "
-                f"{params.learning_rate:g}) or set embedder.precision to float32"
-            )
+        refuse_infinite(total.item(), "the tag encoder's loss", remedy)
         optimizer.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)

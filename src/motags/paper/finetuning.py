@@ -19,7 +19,7 @@ from torch import nn
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from motags.artifacts import checked, is_first_process, sealing
-from motags.errors import MotagsError
+from motags.errors import MotagsError, refuse_infinite
 from motags.paper.embedder import (
     MAX_GRADIENT_NORM,
     EmbedderParams,
@@ -127,16 +127,16 @@ def _step(
     with accelerator.autocast():
         embeddings = model(dict(padded))["sentence_embedding"]  # (b, d)
     loss, triplets, anchors = triplet_loss(embeddings, labels, params.margin, params.ties)
-    if not math.isfinite(value := loss.item()):
-        raise MotagsError(
-            f"the triplet loss became {value}: lower embedder.learning_rate (now {params.learning_rate:g}) or set "
-            "embedder.precision to float32; the last whole epoch is kept"
-        )
+    remedy = (
+        f"lower embedder.learning_rate (now {params.learning_rate:g}) or set embedder.precision to float32; "
+        "the last whole epoch is kept"
+    )
+    refuse_infinite(loss.item(), "the triplet loss", remedy)
     accelerator.backward(loss)
     accelerator.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
     optimizer.step()
     optimizer.zero_grad()
-    return {"loss": value, "triplets": triplets, "anchors": anchors}
+    return {"loss": loss.item(), "triplets": triplets, "anchors": anchors}
 
 
 def _batches(lengths: list[int], batch_size: int, seed: int) -> list[np.ndarray]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from motags.artifacts import checked, sealing
-from motags.errors import MotagsError
+from motags.errors import refuse_infinite
 from motags.params import Params
 
 PREDICT_ROWS = 4096  # films of all clusters in one forward pass: bounds memory, changes no score
@@ -117,17 +117,14 @@ class LocalModels:
         draws = self._draws(members)  # (steps, k, b)
         optimizer = torch.optim.Adam(self.networks_.parameters(), lr=self.params.learning_rate)
         cluster = torch.arange(k)[:, None]
+        remedy = f"lower local_models.learning_rate (now {self.params.learning_rate:g})"
         for draw in draws:
             logits = self.networks_.train()(films[cluster, draw])  # (k, b, m)
             losses = binary_cross_entropy_with_logits(
                 logits, targets[cluster, draw], weights[cluster, draw], reduction="none"
             )
             loss = (losses * real).sum((1, 2)).div(real.sum((1, 2)) * draw.shape[1]).sum()
-            if not torch.isfinite(loss):
-                raise MotagsError(
-                    f"the local models' loss became {loss.item()}: lower local_models.learning_rate "
-                    f"(now {self.params.learning_rate:g})"
-                )
+            refuse_infinite(loss.item(), "the local models' loss", remedy)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -50,11 +50,9 @@ class Crawler:
         self._fill = Fill(timedelta(days=params.refresh_days))
         self.aside = self._fill.aside
         common = (params.fetch, params.contact)
-        self._wiki = MediaWiki("Wikipedia", params.wikipedia.rate, *common)
-        self._wiki.api = params.wikipedia.api
+        self._wiki = MediaWiki("Wikipedia", params.wikipedia.api, params.wikipedia.rate, *common)
         self._articles = Articles(store, params, self._wiki, self._fill, self.counts)
-        self._wikidata = Wikidata("Wikidata", params.wikidata.rate, *common)
-        self._wikidata.api, self._wikidata.query_service = params.wikidata.api, params.wikidata.query_service
+        self._wikidata = Wikidata(params.wikidata.api, params.wikidata.query_service, params.wikidata.rate, *common)
         token = os.environ.get(TOKEN, "").strip() if "tmdb" in params.sources else ""
         self._tmdb = TmdbSite("TMDB", params.tmdb.rate, *common, token, TOKEN)
         self._sites: list[Site] = [self._wiki, self._wikidata, self._tmdb]

@@ -9,7 +9,7 @@ import requests
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from motags.errors import MotagsError
-from motags.sources.fetch import Failed, Gone, Site, TryAgain, retry_after
+from motags.sources.fetch import Failed, FetchParams, Gone, Site, TryAgain, retry_after
 from motags.sources.store import Record, followed
 
 BATCH = 50  # titles or ids a request, the API's limit for everyone
@@ -44,9 +44,11 @@ class _Page(BaseModel):
 
 
 class MediaWiki(Site):
-    """A session with a wiki's api.php."""
+    """A session with a wiki's api.php, which is at the address `api`."""
 
-    api: str
+    def __init__(self, name: str, api: str, rate: float, policy: FetchParams, contact: str) -> None:
+        super().__init__(name, rate, policy, contact)
+        self.api = api
 
     def check(self, answer: dict[str, Any], response: requests.Response) -> None:
         """Errors come in a 200: passing ones are tried again, as told."""

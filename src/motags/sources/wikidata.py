@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from motags.sources.fetch import Failed
+from motags.sources.fetch import Failed, FetchParams
 from motags.sources.mediawiki import MediaWiki
 from motags.sources.store import Record
 
@@ -40,7 +40,9 @@ class Facts(NamedTuple):
 class Wikidata(MediaWiki):
     """A session with Wikidata's api.php and its query service."""
 
-    query_service: str
+    def __init__(self, api: str, query_service: str, rate: float, policy: FetchParams, contact: str) -> None:
+        super().__init__("Wikidata", api, rate, policy, contact)
+        self.query_service = query_service
 
     def films(self, year: int, languages: Sequence[str], countries: Sequence[str], limit: int) -> list[list[Any]]:
         """[id, number of wikis with an article] of the films of a year with an English article, most articles first.

@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -17,18 +17,13 @@ from fastapi import FastAPI
 
 from motags.artifacts import sha256
 from motags.errors import MotagsError
-from motags.machine import cores
+from motags.machine import cores, lock
 from motags.web.app import make_app
 from motags.web.database import Database
 from motags.web.decisions import reviewer_name
 from motags.web.loading import take
 from motags.web.scoring import Scorer
 from motags.web.store import ReviewStore
-
-try:
-    import fcntl
-except ImportError:  # Windows: there nothing keeps two models or catalogues from one file
-    fcntl = None  # type: ignore[assignment]
 
 PORT = 8737
 HTTP = 80  # the port that browsers leave out
@@ -99,28 +94,25 @@ def answer(
 
 
 @contextmanager
-def _only_with(decisions: Path, own: dict[str, str]) -> Iterator[None]:
+def _only_with(decisions: Path, versions: dict[str, str]) -> Iterator[None]:
     """Share the file with pages of the same model and catalogue only: others would overwrite films and suggestions."""
-    if fcntl is None:
-        yield
-        return
     path = decisions.with_name(decisions.name + ".lock")
     try:
-        lock = path.open("a+")
+        file = path.open("a+")
     except OSError as error:
         raise MotagsError(f"{path} can't be written: {error.strerror}") from error
-    with lock:
-        with suppress(BlockingIOError):  # the first page says which model it is
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            lock.truncate(0)
-            lock.write(json.dumps(own))
-            lock.flush()
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        lock.seek(0)
-        for what, other in json.loads(lock.read()).items():
-            if other != own[what]:
+    with file:
+        if lock(file):  # the first page writes which model and catalogue it has
+            file.truncate(0)
+            file.write(json.dumps(versions))
+            file.flush()
+        lock(file, shared=True)
+        file.seek(0)
+        for what, other in json.loads(file.read()).items():
+            if other != versions[what]:
                 raise MotagsError(
-                    f"{decisions} is open on a page with the {what} {other[:SHOWN]}, this one is {own[what][:SHOWN]}: "
+                    f"{decisions} is open on a page with the {what} {other[:SHOWN]}, "
+                    f"this one is {versions[what][:SHOWN]}: "
                     "stop that page first, or name another file with --decisions"
                 )
         yield
