@@ -25,8 +25,7 @@ def train(
         for params in (local_models.model_copy(update={"balance": "none"}), local_models)
     )
     ours.save(models_out)
-    scores = {"bert_star_clusters": plain.predict_proba(X, clusters), "ours": ours.predict_proba(X, clusters)}
-    write_arrays(scores_out, scores, corpus.digest)
+    write_arrays(scores_out, {"bert_star_clusters": plain.predict_proba(X, clusters)}, corpus.digest)
     write_json(metrics_out, cluster_summary(fitted, clusters, ours.tags_, corpus.Y, parts))
     write_csv(table_out, cluster_table(clusters[rows], ours.tags_, corpus.tags))
 

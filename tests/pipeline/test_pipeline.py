@@ -259,6 +259,7 @@ READERS = [
     ("baselines", "data/embeddings.safetensors"),
     ("tagger", "data/split.parquet"),
     ("tagger", "models/pretrained/tokenizer.json"),
+    ("evaluate", "models/local_models/networks.safetensors"),
     ("evaluate", "data/scores_local.safetensors"),
     ("evaluate", "data/scores_baselines.safetensors"),
     ("evaluate", "data/scores_motags.safetensors"),
