@@ -56,7 +56,7 @@ def test_a_folder_that_no_run_made_is_left_as_it_is(tmp_path: Path, films: Path,
     before = files(mine)
     done = motags(*call(tagger_folder, films, tmp_path / "out.jsonl"))
     assert (done.returncode, done.stderr) == (
-        1, f"motags: {mine} holds 'notes.txt', which no run made: name another output\n"
+        1, f"motags: {mine} holds 'notes.txt', which motags did not write: name another output\n"
     )  # fmt: skip
     assert files(mine) == before
 

@@ -218,7 +218,7 @@ def test_synonyms_of_another_form_are_refused_with_their_place(
 
 
 def test_a_missing_file_of_synonyms_says_what_it_would_be(tmp_path: Path) -> None:
-    with pytest.raises(MotagsError, match=r"none\.csv is missing: it is CSV with the columns tag,synonym"):
+    with pytest.raises(MotagsError, match=r"none\.csv is missing: make a CSV file with the columns tag,synonym"):
         read_synonyms(tmp_path / "none.csv")
 
 
@@ -266,7 +266,7 @@ def test_descriptions_of_another_form_are_refused_with_their_place(tmp_path: Pat
 
 
 def test_a_missing_file_of_descriptions_says_what_it_would_be(tmp_path: Path) -> None:
-    with pytest.raises(MotagsError, match=r"none\.csv is missing: it is CSV with the columns tag,description"):
+    with pytest.raises(MotagsError, match=r"none\.csv is missing: make a CSV file with the columns tag,description"):
         read_descriptions(tmp_path / "none.csv", ["a"])
 
 

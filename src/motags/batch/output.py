@@ -105,7 +105,7 @@ class Partial:
         self._folder, self._provenance = folder, dict(provenance)
         self._journal = folder / JOURNAL
         self._paths = {name: folder / f"{name}.jsonl" for name in ("answers", "set_aside")}
-        self.count, self._sizes = self._kept()
+        self.count, self._sizes = self._resumed()
         for name, path in self._paths.items():
             path.touch()
             if path.stat().st_size < self._sizes[name]:
