@@ -83,7 +83,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._own = threading.local()
+        self._local = threading.local()
         try:
             self._make_or_check()
         except sqlite3.Error as error:
@@ -107,12 +107,12 @@ class Database:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        if not hasattr(self._own, "connection"):
+        if not hasattr(self._local, "connection"):
             connection = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA synchronous = FULL")
-            self._own.connection = connection
-        return self._own.connection
+            self._local.connection = connection
+        return self._local.connection
 
     def _make_or_check(self) -> None:
         if self._pragma("application_id") != APPLICATION:
