@@ -53,7 +53,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _replace_folder(path: Path, replacement: Path) -> None:
-    """Put a folder in the place of another, which is whole until it is gone."""
+    """Replace a folder by another; the old one stays whole until the new one has its name."""
     if not replacement.is_dir():
         raise MotagsError(f"{path} is a folder, which a file can't replace: name another")
     previous = replacement.with_name(f"{replacement.name}.old")
@@ -63,7 +63,7 @@ def _replace_folder(path: Path, replacement: Path) -> None:
 
 
 def is_first_process() -> bool:
-    """False in all processes but one that `torchrun` starts together."""
+    """Whether this is the only process, or the first of those that `torchrun` started."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -149,7 +149,7 @@ def _rounded(value: Any) -> Any:
 
 
 def neutral(value: object) -> object:
-    """A text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    """Put an apostrophe before a text that a spreadsheet would run as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
@@ -170,4 +170,4 @@ def read_arrays(path: Path, corpus: str) -> dict[str, np.ndarray]:
         made_from = (file.metadata() or {}).get(CORPUS_KEY)
         if made_from != corpus:
             raise MotagsError(f"{path} was made from other films ({made_from}, not {corpus}): run `dvc repro`")
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is not a mapping

@@ -12,7 +12,7 @@ except ImportError:  # Windows: nothing keeps two processes from one file there
     fcntl = None  # type: ignore[assignment]
 try:
     import resource
-except ImportError:  # Windows does not say how much memory a process took
+except ImportError:  # Windows does not report the peak memory of a process
     resource = None  # type: ignore[assignment]
 
 STATUS = Path("/proc/self/status")
@@ -24,7 +24,7 @@ def cores() -> int:
 
 
 def peak_memory_mb() -> float:
-    """The most memory that this process has held, MiB; 0 where the system does not say."""
+    """The peak memory of this process, MiB; 0 where the system does not report it."""
     if STATUS.exists():  # getrusage would give the peak of the process that started this one, if that is larger
         return int(re.findall(r"VmHWM:\s+(\d+) kB", STATUS.read_text())[0]) / 2**10
     if resource is None:

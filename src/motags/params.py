@@ -55,10 +55,10 @@ def _validated(source: str, values: Mapping[str, Any], types: Mapping[str, Any])
 
 
 def completed(types: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections of parameters for those who have no params.yaml: records as they are given, keys over the defaults.
+    """Complete sections for callers without params.yaml: a record stays as it is, a dictionary changes the defaults.
 
     Raises:
-        MotagsError: a section is neither, a key is unknown, or a value has the wrong type or range.
+        MotagsError: a section is neither record nor dictionary, or a key or value is wrong.
     """
     values, records = _values(DEFAULTS), {}
     for name, kind in types.items():

@@ -33,7 +33,7 @@ class Suspect(NamedTuple):
 def doubts(Y: np.ndarray, S: np.ndarray) -> np.ndarray:
     """How much each label is to be doubted, (n, t) float64 in 0..1.
 
-    The scores foretell labels, errors included: even a film that is surely not of a tag scores as high as the share of
+    The scores predict labels, errors included: even a film that is surely not of a tag scores as high as the share of
     such films that got the tag by error. So the least scores of a tag bound that share (Liu and Tao 2016), and
 
         wrong:   floor / score, of films with this score that bear the tag the share that got it by error;

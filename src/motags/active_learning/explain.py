@@ -10,7 +10,7 @@ from motags.errors import MotagsError
 from motags.tagger.model import Model
 
 WORD = re.compile(r"\w[\w'\u2019-]*")
-SPANS = 64  # most parts of a text that are left out in turn: a long text's parts are runs of words
+SPANS = 64  # parts of a text that are left out in turn, at most: a long text's parts are runs of words
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A run of `motags tag`: answers to a stream, or to a file that is whole or not there, by way of what a kill spares."""
+"""A run of `motags tag`: answers go to a stream, or to a file that appears whole; a killed run can go on."""
 
 import gzip
 import json
@@ -57,10 +57,10 @@ def tag_to_file(job: Job, engine: Engine, output: Path, kind: str, provenance: M
 
 
 def provenance_of(job: Job, choice: Choice, version: str, backend: str) -> dict[str, Any]:
-    """All that decides what the answers are, by the names that a message calls it.
+    """All that determines the answers, by the names that messages use.
 
-    The format, the chunks, the threads and the engine may change before a run goes on; what comes from standard
-    input has no catalogue, and is never gone on with.
+    The format, the chunks, the threads and the engine may change before a run goes on; a run from
+    standard input has no catalogue and is never resumed.
     """
     return {
         "catalogue": sha256(job.source) if job.source else None,
@@ -159,7 +159,7 @@ class Partial:
         return Aside(**json.loads(line)) if line else None
 
     def finish(self, output: Path, kind: str) -> None:
-        """Write the output whole, and the rows set aside beside it if there are any; then the folder has served."""
+        """Write the output whole, and the rows set aside beside it if there are any; then the folder is not needed."""
         temporary = self._folder / "output"
         with temporary.open("wb") as file:
             if output.suffix == ".gz":

@@ -1,4 +1,4 @@
-"""The same tagging on a Ray cluster: a model a worker, a chunk again where a worker died, answers in order.
+"""The same tagging on a Ray cluster: one model per worker, lost chunks repeated, answers in order.
 
 Every machine of the cluster needs `motags[ray]` and the model's folder under the same path.
 """
@@ -28,7 +28,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home otherw
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-TRIES = 5  # of a chunk whose worker died
+TRIES = 5  # of a chunk whose worker died, at most
 PATIENCE = 10.0  # seconds for a cluster to answer
 AHEAD = 3  # chunks a worker that are under way or wait to be written: bounds memory
 
@@ -64,7 +64,7 @@ class Worker:
 
 @contextmanager
 def on_cluster(model: ModelSpec, choice: Choice) -> Iterator[tuple[Engine, "Backend"]]:
-    """The engine that tags on the cluster that RAY_ADDRESS or this machine names, else on one made here for the time.
+    """The engine that tags on the cluster that RAY_ADDRESS or this machine names, else on a temporary one here.
 
     With it comes the backend that the model has there: GPUs need another, whose scores differ.
 
@@ -75,7 +75,7 @@ def on_cluster(model: ModelSpec, choice: Choice) -> Iterator[tuple[Engine, "Back
     """
     address = _address()
     settings: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    with redirect_stdout(sys.stderr):  # Ray prints what befalls its workers: not among the answers
+    with redirect_stdout(sys.stderr):  # Ray's messages about its workers must not stand among the answers
         try:
             try:
                 ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **settings)

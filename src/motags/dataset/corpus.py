@@ -44,7 +44,7 @@ class Corpus:
 
     @cached_property
     def digest(self) -> str:
-        """Says whether arrays made from a corpus belong to this one."""
+        """Identifies the corpus: arrays record the digest of the corpus that they were made from."""
         rows = zip(self.ids, self.texts, strict=True)
         content = "\0".join([*self.tags, *(part for row in rows for part in row)])
         return hashlib.sha256(content.encode() + np.packbits(self.Y).tobytes()).hexdigest()[:16]

@@ -12,8 +12,10 @@ from motags.errors import MotagsError
 from motags.params import Params
 
 PARTS = ("train", "validation", "test")
-MIN_STRATIFIED = 20  # fewer texts are drawn at random: there is nothing to balance
-MOST_STRATIFIED = 5 * 10**9  # texts by squared tags, which it takes: more are drawn at random, as many even out
+MIN_STRATIFIED = 20  # fewer texts are split at random: there is nothing to balance
+MOST_STRATIFIED = (
+    5 * 10**9
+)  # texts times squared tags, its time: more are split at random, where large numbers even out
 
 
 class SplitParams(Params):
@@ -81,7 +83,7 @@ def _two_columns(Y: np.ndarray) -> np.ndarray:
 
 
 def _draw(Y: np.ndarray, share: float, seed: int, leave: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows kept, at least `leave`, and rows drawn, at least one."""
+    """The rows that are left, at least `leave`, and the share of rows that is drawn, at least one."""
     if _can_be_stratified(Y):
         splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
         labels = _two_columns(Y)
@@ -94,7 +96,7 @@ def _draw(Y: np.ndarray, share: float, seed: int, leave: int) -> tuple[np.ndarra
 
 
 def deviation(corpus: Corpus, part: np.ndarray, share: float) -> dict[str, object]:
-    """How many films each part has, and how far the tags' test shares are from the share asked for."""
+    """How many films each part has, and how far the tags' test shares are from the requested share."""
     deviations = np.abs(corpus.Y[part == "test"].sum(0) / corpus.Y.sum(0) - share)  # (t,)
     return {
         "films": {name: int((part == name).sum()) for name in PARTS},

@@ -83,11 +83,11 @@ def propensity(Y: np.ndarray, a: float = 0.55, b: float = 1.5) -> np.ndarray:
 
 
 def ranking(Y: np.ndarray, S: np.ndarray, inverse_propensity: np.ndarray) -> dict[str, np.ndarray]:
-    """Per-film parts of P@1, P@3, P@5, nDCG@5 and PSP@5; one sort serves them all. A score of 0 is no answer.
+    """Per-film parts of P@1, P@3, P@5, nDCG@5 and PSP@5; one sort serves them all. A score of 0 is no prediction.
 
     Returns:
         Arrays (n,); the mean of `p_at_k` and `ndcg_at_5` is the metric. PSP@5 is the sum of
-        `psp_at_5` over the sum of `psp_at_5_best`, the gain of the best possible answer.
+        `psp_at_5` over the sum of `psp_at_5_best`, the gain of the best possible ranking.
     """
     width = max(KS)
     top = np.argsort(-S, axis=1, kind="stable")[:, :width]  # (n, <= 5)
@@ -136,7 +136,7 @@ class MethodScores(NamedTuple):
 
 
 class Evaluator:
-    """Scores methods on the test films alike, and compares two by a paired bootstrap.
+    """Scores every method on the same test films, and compares two by a paired bootstrap.
 
     Args:
         Y_train, Y_validation, Y_test: labels of the three parts, (n, t) bool each.

@@ -14,7 +14,7 @@ NAMES = [row.key for row in ROWS]
 def evaluate(
     corpus: Corpus, parts: dict[str, np.ndarray], scores: dict[str, np.ndarray], params: EvaluateParams, seed: int
 ) -> tuple[dict[str, object], pd.DataFrame, pd.DataFrame]:
-    """Score all methods (paper, Table 3 and the rows that tell its parts apart).
+    """Score all methods (paper, Table 3, and the rows of the ablation).
 
     Args:
         parts: rows of train, validation and test; scores: each method's (n, t) scores of all films, and the (t,)

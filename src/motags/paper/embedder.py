@@ -53,7 +53,7 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
     section 3, Embedder). What the result saves loads with plain `SentenceTransformer(path)`.
 
     Raises:
-        MotagsError: the encoder can't be had, has no pinned revision, no safetensors, or fewer than
+        MotagsError: the encoder can't be loaded, has no pinned revision, no safetensors, or fewer than
             four layers.
     """
     _quiet_in_a_log()
@@ -142,7 +142,7 @@ def load(folder: Path) -> SentenceTransformer:
 
 
 def _prepared(encoder: SentenceTransformer) -> SentenceTransformer:
-    """Set what a saved encoder does not keep, or shall not."""
+    """Set what a saved encoder does not store, and remove what it must not store."""
     for module in encoder:
         if isinstance(module, WeightedLayerPooling):
             module.requires_grad_(False)  # it is a mean, whatever is trained below it
@@ -165,14 +165,14 @@ def device_of(params: EmbedderParams) -> str:
 
 
 def be_repeatable(params: EmbedderParams) -> None:
-    """Have a GPU train to the same numbers twice, where its kernels can."""
+    """Make a GPU compute the same numbers in every run, where its kernels can."""
     if device_of(params) == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def slope(progress: float, warmup: float) -> float:
-    """The share of a learning rate: a linear rise to 1 until `warmup`, then a linear fall to 0; all from 0 to 1."""
+    """The factor of a learning rate: a linear rise to 1 until `warmup`, then a linear fall to 0; all from 0 to 1."""
     rise = progress / warmup if warmup else 1.0
     fall = (1 - progress) / (1 - warmup) if warmup < 1 else 1.0
     return min(rise, fall)

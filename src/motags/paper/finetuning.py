@@ -175,7 +175,7 @@ def loss_curve(steps: pd.DataFrame, points: int = 60) -> pd.DataFrame:
 def _key(
     encoder: SentenceTransformer, texts: list[str], Y: np.ndarray, params: EmbedderParams, seed: int, processes: int
 ) -> str:
-    """Says whether a checkpoint belongs to this run."""
+    """Identifies a run: the checkpoint of another run has another key."""
     digest = hashlib.sha256(f"{params.model_dump_json()} {seed} {Y.shape} {processes}".encode())
     digest.update("\0".join(texts).encode() + np.packbits(Y).tobytes())
     for tensor in encoder.state_dict().values():

@@ -50,7 +50,7 @@ class Dense(nn.Module):
 
     def __init__(self, k: int, inputs: int, outputs: int) -> None:
         super().__init__()
-        bound = 1 / math.sqrt(inputs)  # nn.Linear's own start
+        bound = 1 / math.sqrt(inputs)  # nn.Linear's initialisation
         self.weight = nn.Parameter(torch.empty(k, inputs, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(k, 1, outputs).uniform_(-bound, bound))
 
@@ -98,7 +98,7 @@ class LocalModels:
         self.random_state = random_state
 
     def fit(self, X: np.ndarray, Y: np.ndarray, clusters: np.ndarray) -> Self:
-        """Train all networks together; an epoch shows as many films as X has, equally many to each network.
+        """Train all networks together; an epoch shows as many films as X has, the same number to each network.
 
         Args:
             X: (n, d) float32 embeddings; Y: (n, t) bool; clusters: (n,) int, each cluster with a film.
@@ -133,7 +133,7 @@ class LocalModels:
         return self
 
     def predict_proba(self, X: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-        """Scores of n films, (n, t) float32; 0 for the tags that a film's cluster has not."""
+        """Scores of n films, (n, t) float32; 0 for the tags that a film's cluster does not have."""
         scores = np.zeros((len(X), self.t_), dtype=np.float32)
         order = np.argsort(clusters, kind="stable")
         place = np.arange(len(X)) - np.searchsorted(clusters[order], clusters[order])  # within the cluster

@@ -61,11 +61,11 @@ CREATE TRIGGER decision_once BEFORE INSERT ON decision
         OR (act = NEW.act AND place = NEW.place))
     BEGIN SELECT RAISE(ABORT, 'a decision is never replaced'); END;
 
--- what has not been taken back
+-- the decisions that have not been undone
 CREATE VIEW live AS SELECT * FROM decision AS one
     WHERE kind <> 'undo' AND NOT EXISTS (SELECT 1 FROM decision AS other WHERE other.undoes = one.act);
 
--- what each reviewer says last of a tag: yes is 1 or 0
+-- the last decision of each reviewer on a tag: yes is 1 or 0
 CREATE VIEW verdict AS SELECT film, tag, reviewer, kind <> 'reject' AS yes, kind, at FROM
     (SELECT film, tag, reviewer, kind, at, max(seq) FROM live WHERE tag IS NOT NULL GROUP BY film, tag, reviewer)
     WHERE kind <> 'clear';

@@ -1,4 +1,4 @@
-"""Decisions: who said what of which tag, when, beside which model. They are added to, never changed."""
+"""Decisions: which reviewer decided what on which tag, when, and with which model. They are only added to."""
 
 import json
 import sqlite3
