@@ -104,6 +104,7 @@ class Crawler:
             for film in islice(voted, params.films):
                 ids.append(str(film))
                 bar.update()
+        self.aside += tmdb.aside
         self._fill(table, ids, lambda keys: map(tmdb.details, keys))
         for key in ids:
             if record := resolved(table, key):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from tmdbv3api import Discover, Movie, TMDb
 from tmdbv3api.exceptions import TMDbException
 
+from motags.films.catalogue import SetAside
 from motags.sources.fetch import Failed, Gone, Site
 from motags.sources.store import Record, Store, Table
 
@@ -107,7 +108,7 @@ class TmdbSite(Site):
 
 
 class Tmdb:
-    """TMDB's API by way of tmdbv3api, over our own polite session.
+    """TMDB's API by way of tmdbv3api, over our own polite session; `aside` names the lists that were not read to the end.
 
     Args:
         site: the session; it sends the token as a header.
@@ -119,6 +120,7 @@ class Tmdb:
         TMDb().api_key = "in-the-header"  # tmdbv3api wants one; the session takes it out of every address
         TMDb().language = LANGUAGE
         self.site = site
+        self.aside: list[SetAside] = []
         self._discover, self._movie = Discover(session=site), Movie(session=site)
         self._discover._base = self._movie._base = api.rstrip("/")
 
@@ -147,15 +149,21 @@ class Tmdb:
             return Record(film, gone="TMDB has it no longer")
 
     def _listed(self, lists: Table, year: int, language: str, country: str) -> Iterator[tuple[int, int]]:
-        """(-votes, id) of the films of one list."""
-        page, pages = 1, 1
+        """(-votes, id) of the films of one list, which ends where a page brings nothing new."""
+        page, pages, before = 1, 1, []
         while page <= pages:
             key = " ".join(filter(None, [str(year), language, country, f"page {page}"]))
+            content = lists[key].content if key in lists else self._page(page, year, language, country)
+            if page > 1 and content["films"] in ([], before):
+                reason = (
+                    f"it brings no new film, although there are {pages} pages: the list was read to the page before"
+                )
+                self.aside.append(SetAside(where=f"{lists.folder.name} {key}", reason=reason))
+                return
             if key not in lists:
-                lists.add([Record(key, self._page(page, year, language, country))])
-            content: dict[str, Any] = lists[key].content
+                lists.add([Record(key, content)])
             yield from ((-votes, film) for film, votes in content["films"])
-            page, pages = page + 1, min(content["pages"], MAX_PAGE)
+            page, pages, before = page + 1, min(content["pages"], MAX_PAGE), content["films"]
 
     def _page(self, page: int, year: int, language: str, country: str) -> dict[str, Any]:
         asked = {
