@@ -108,7 +108,10 @@ class TmdbSite(Site):
 
 
 class Tmdb:
-    """TMDB's API by way of tmdbv3api, over our own polite session; `aside` names the lists that were not read to the end.
+    """TMDB's API by way of tmdbv3api, over our own polite session.
+
+    Attributes:
+        aside: the lists that could not be read to their end.
 
     Args:
         site: the session; it sends the token as a header.
@@ -155,9 +158,7 @@ class Tmdb:
             key = " ".join(filter(None, [str(year), language, country, f"page {page}"]))
             content = lists[key].content if key in lists else self._page(page, year, language, country)
             if page > 1 and content["films"] in ([], before):
-                reason = (
-                    f"it brings no new film, although there are {pages} pages: the list was read to the page before"
-                )
+                reason = f"it brings no new film, although TMDB counts {pages} pages: the list ends before it"
                 self.aside.append(SetAside(where=f"{lists.folder.name} {key}", reason=reason))
                 return
             if key not in lists:
