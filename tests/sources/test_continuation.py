@@ -89,7 +89,8 @@ def test_the_members_of_a_category_come_in_as_many_answers_as_a_real_wiki_needs(
 
 def answering(monkeypatch: pytest.MonkeyPatch, *places: Any) -> MediaWiki:
     """A wiki whose answers go on at these places, the last one for ever; `...` says nothing of going on."""
-    wiki, asked = client("http://127.0.0.1:1/w/api.php"), []
+    wiki = client("http://127.0.0.1:1/w/api.php")
+    asked: list[dict[str, Any]] = []
 
     def ask(query: dict[str, Any]) -> dict[str, Any]:
         place = places[min(len(asked), len(places) - 1)]

@@ -24,6 +24,7 @@ from motags.sources.join import Link, Parts, choose_entity, film_of, without_riv
 from motags.sources.mediawiki import BATCH, MediaWiki
 from motags.sources.params import CrawlParams
 from motags.sources.store import Record, Store, Table
+from motags.sources.templates import counted
 from motags.sources.tmdb import TOKEN, Details, Tmdb, TmdbSite
 from motags.sources.wikidata import ITEM, Wikidata
 
@@ -40,6 +41,7 @@ class Crawler:
         aside: what can't be used, and why.
         ambiguous: what may be the same film but is not certain, and so was not joined.
         counts: what else was met on the way.
+        templates: of the articles, those that no table knows, by ("kept" or "lost", name); filled by `films`.
     """
 
     def __init__(self, store: Store, params: CrawlParams, threads: int) -> None:
@@ -47,6 +49,7 @@ class Crawler:
         self.links: list[Link] = []
         self.ambiguous: list[SetAside] = []
         self.counts: Counter[str] = Counter()
+        self.templates: Counter[tuple[str, str]] = Counter()
         self._fill = Fill(timedelta(days=params.refresh_days))
         self.aside = self._fill.aside
         common = (params.fetch, params.contact)
@@ -87,8 +90,9 @@ class Crawler:
         jobs = (delayed(_film)(self._parts(link)) for link in self.links)
         results = Parallel(n_jobs=processes, return_as="generator", pre_dispatch="4*n_jobs")(jobs)
         with Progress("films", len(self.links), "films") as bar:
-            for link, film in zip(self.links, results, strict=True):
+            for link, (film, templates) in zip(self.links, results, strict=True):
                 bar.update()
+                self.templates.update(templates)
                 if isinstance(film, Film):
                     yield film
                 else:
@@ -237,9 +241,10 @@ def _ids(film: Details) -> list[str]:
     return [f"tmdb:{film.id}", *([f"imdb:{film.imdb}"] if film.imdb else [])]
 
 
-def _film(parts: Parts) -> Film | str:
-    """The film of its parts, or why there is none."""
-    try:
-        return film_of(parts)
-    except ValidationError as error:
-        return first_mistake(error)
+def _film(parts: Parts) -> tuple[Film | str, Counter[tuple[str, str]]]:
+    """The film of its parts, or why there is none, and the templates of its article that no table knows."""
+    with counted() as templates:
+        try:
+            return film_of(parts), templates
+        except ValidationError as error:
+            return first_mistake(error), templates

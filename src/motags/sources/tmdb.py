@@ -153,7 +153,8 @@ class Tmdb:
 
     def _listed(self, lists: Table, year: int, language: str, country: str) -> Iterator[tuple[int, int]]:
         """(-votes, id) of the films of one list, which ends where a page brings nothing new."""
-        page, pages, before = 1, 1, []
+        before: list[list[int]] = []
+        page, pages = 1, 1
         while page <= pages:
             key = " ".join(filter(None, [str(year), language, country, f"page {page}"]))
             content = lists[key].content if key in lists else self._page(page, year, language, country)
