@@ -16,10 +16,10 @@ from pydantic import ValidationError
 from motags.films.catalogue import SetAside
 from motags.films.film import Film, first_mistake
 from motags.progress import Progress
-from motags.sources import wikidata
 from motags.sources.articles import Articles
+from motags.sources.facts import code_of, coded_items, facts, named_items, named_people
 from motags.sources.fetch import Site
-from motags.sources.fill import Fill, resolved
+from motags.sources.fill import Fetch, Fill, resolved
 from motags.sources.join import Link, Parts, choose_entity, film_of, without_rivals
 from motags.sources.mediawiki import BATCH, MediaWiki
 from motags.sources.params import CrawlParams
@@ -58,6 +58,7 @@ class Crawler:
         self._articles = Articles(store, params, self._wiki, self._fill, self.counts)
         self._wikidata = Wikidata("Wikidata", params.wikidata.rate, *common)
         self._wikidata.api, self._wikidata.query_service = params.wikidata.api, params.wikidata.query_service
+        self._wikidata.languages = params.wikidata.languages
         token = os.environ.get(TOKEN, "").strip() if "tmdb" in params.sources else ""
         self._tmdb = TmdbSite("TMDB", params.tmdb.rate, *common, token, TOKEN)
         self._sites: list[Site] = [self._wiki, self._wikidata, self._tmdb]
@@ -109,6 +110,8 @@ class Crawler:
                 ids.append(str(film))
                 bar.update()
         self.aside += tmdb.aside
+        records = [record for key in ids if (record := resolved(table, key))]
+        table.forget(record.key for record in records if "credits" not in record.content)  # of an earlier version
         self._fill(table, ids, lambda keys: map(tmdb.details, keys))
         for key in ids:
             if record := resolved(table, key):
@@ -154,7 +157,7 @@ class Crawler:
 
     def _wanted_item(self, item: str) -> Link | None:
         record = self._entity(item)
-        if record and wikidata.facts(record.content, {}).year in self.params.years:
+        if record and facts(record.content, {}).year in self.params.years:
             return Link(entity=record.key)
         self.counts["other_years" if record else "gone"] += 1  # it may have been released again in these years
         return None
@@ -168,8 +171,8 @@ class Crawler:
         candidates = {link: self._candidates(film, bearers) for link, film in films.items()}
         self._fill_entities([item for items in candidates.values() for item in items])
         for link, items in candidates.items():
-            facts = {record.key: wikidata.facts(record.content, {}) for item in items if (record := self._entity(item))}
-            item, how = choose_entity(films[link], facts)
+            said = {record.key: facts(record.content, {}) for item in items if (record := self._entity(item))}
+            item, how = choose_entity(films[link], said)
             link.entity, link.entity_by = item, how if item else ""
             if how and not item:
                 self.ambiguous.append(SetAside(where=link.where, reason=how))
@@ -182,14 +185,38 @@ class Crawler:
         return sorted({item for key in _ids(film) if (record := bearers.get(key)) for item in record.content})
 
     def _fill_entities(self, items: Iterable[str]) -> None:
-        self._fill(self.store["wikidata"], items, self._wikidata.entities, BATCH, self._wikidata.revisions)
+        self._fill_items("wikidata", list(items), self._wikidata.entities)
+
+    def _fill_items(self, name: str, items: list[str], fetch: Fetch) -> None:
+        """Have these items in a table, with labels in the languages of today."""
+        table, languages = self.store[name], self._wikidata.languages
+        records = [record for item in items if (record := resolved(table, item))]
+        table.forget(record.key for record in records if record.content.get("languages") != languages)
+        self._fill(table, items, fetch, BATCH, self._wikidata.revisions)
 
     def _fill_labels(self) -> None:
-        """The items that those of the films name as genres and subjects."""
-        records = [self._entity(link.entity) for link in self.links if link.entity]
-        self._fill_entities(
-            sorted({name for record in records if record for name in wikidata.named_items(record.content)})
+        """Have the items that those of the films name; count those without a label or code to call them by."""
+        entities = [record for link in self.links if link.entity and (record := self._entity(link.entity))]
+        names, coded, people = (
+            sorted({item for entity in entities for item in items(entity.content)})
+            for items in (named_items, coded_items, named_people)
         )
+        self._fill_entities(dict.fromkeys([*names, *coded]))
+        self._fill_items("wikidata-labels", people, self._wikidata.labels)
+        labels = self._labels([*(entity.key for entity in entities), *names, *people])
+        self.counts["without_label"] += len({*(entity.key for entity in entities), *names, *people}) - len(labels)
+        self.counts["without_code"] += len(coded) - len(self._codes(coded))
+
+    def _labels(self, items: Iterable[str]) -> dict[str, str]:
+        """The labels of items, where they have any."""
+        tables = [self.store["wikidata-labels"], self.store["wikidata"]]
+        records = {item: record for table in tables for item in items if (record := resolved(table, item))}
+        return {item: label for item, record in records.items() if (label := record.content["label"])}
+
+    def _codes(self, items: Iterable[str]) -> dict[str, str]:
+        """The ISO codes of countries and languages, where they have any."""
+        records = {item: record for item in items if (record := self._entity(item))}
+        return {item: code for item, record in records.items() if (code := code_of(record.content))}
 
     def _films_of_wikipedia(self) -> None:
         self.links = self._choose(self._articles.ranked(), self._articles.fill, self._articles.wanted)
@@ -218,13 +245,13 @@ class Crawler:
 
     def _parts(self, link: Link) -> Parts:
         entity = self._entity(link.entity) if link.entity else None
-        named = wikidata.named_items(entity.content) if entity else []
-        labels = {item: record.content["label"] for item in named if (record := self._entity(item))}
+        content = entity.content if entity else {"claims": {}}
         return Parts(
             tmdb=self.store["tmdb"].get(link.tmdb) if link.tmdb else None,
             entity=entity,
             page=resolved(self.store["wikipedia"], link.page) if link.page else None,
-            labels={item: label for item, label in labels.items() if label},
+            labels=self._labels([*named_items(content), *named_people(content)]),
+            codes=self._codes(coded_items(content)),
             wiki=self.params.wikipedia.api.rsplit("/", 1)[0] + "/index.php",
         )
 
