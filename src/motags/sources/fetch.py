@@ -45,6 +45,10 @@ class Gone(Failed):
     """What was asked for is not there."""
 
 
+class Stuck(Failed):
+    """An answer goes on without end; asking for less at once may help, asking again does not."""
+
+
 class TryAgain(Exception):  # noqa: N818, it is a request, not an error
     """An answer that may be better next time, and the seconds to wait before it, where the site says so."""
 

@@ -37,6 +37,7 @@ class WikidataParams(Params):
     api: Address
     query_service: Address
     rate: Rate
+    languages: Annotated[list[Annotated[str, Field(pattern=r"^[a-z]{2,3}[a-z-]{0,20}$")]], Field(min_length=1)]
 
 
 class TmdbParams(Params):

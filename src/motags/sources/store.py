@@ -112,6 +112,11 @@ class Table(Mapping[str, Record]):
         now = _stamp(datetime.now(UTC))
         self._append([_encoded({"key": key, "fetched": now, "same": True}) for key in keys])
 
+    def forget(self, keys: Iterable[str]) -> None:
+        """Count these keys as not fetched; their next record takes the place of the present one."""
+        for key in list(keys):
+            self._places.pop(key, None)
+
     def drop(self, older: timedelta) -> int:
         """Take out, for good, what was fetched longer ago than that; say how many records."""
         gone = set(self.older(older))
