@@ -34,9 +34,7 @@ SMALL = 60  # bytes: less than the name of the last category
 
 
 def client(api: str) -> MediaWiki:
-    site = MediaWiki("Wikipedia", 1e9, POLICY, "loopback@example.org")
-    site.api = api
-    return site
+    return MediaWiki("Wikipedia", api, 1e9, POLICY, "loopback@example.org")
 
 
 @pytest.fixture(scope="module")
