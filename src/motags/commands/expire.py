@@ -9,7 +9,9 @@ from motags.errors import MotagsError
 
 @click.command()
 @click.argument("raw", type=click.Path(path_type=Path), default="data/raw")
-@click.option("--days", type=click.IntRange(0, 36_500), help="Age to drop from.  [default: crawl.tmdb.keep_days]")
+@click.option(
+    "--days", type=click.IntRange(0, 36_500), help="Drop records older than this.  [default: crawl.tmdb.keep_days]"
+)
 def expire(raw: Path, days: int | None) -> None:
     """Drop the records of TMDB that are older than its terms allow.
 

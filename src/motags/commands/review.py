@@ -37,7 +37,10 @@ def review(file: Path, model: Path, decisions: Path, host: str, port: int, revie
 @click.command("review-export", no_args_is_help=True)
 @click.argument("output", type=PATH)
 @DECISIONS
-@click.option("--format", "kind", type=FORMATS, default="catalogue", help="To train on; tasks; for recommenders.")
+@click.option(
+    "--format", "kind", type=FORMATS, default="catalogue",
+    help="Films to train on, tasks for Label Studio, or a CSV table for recommenders.",
+)  # fmt: skip
 @click.option("--scores", is_flag=True, help="In a table: also the scores of suggestions that nobody decided.")
 def review_export(output: Path, decisions: Path, kind: str, scores: bool) -> None:
     """Write the result of a review to OUTPUT: a catalogue to train on, tasks for Label Studio, or a CSV table.
