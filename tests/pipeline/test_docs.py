@@ -70,12 +70,10 @@ def test_every_command_and_option_stands_in_a_page() -> None:
     assert not missing
 
 
-def test_every_stage_stands_in_a_page() -> None:
-    assert not set(_yaml("dvc.yaml")["stages"]) - _code_words()
-
-
-def test_every_section_of_parameters_stands_in_a_page() -> None:
-    assert not set(_yaml("params.yaml")) - _code_words()
+@pytest.mark.parametrize("names", [_yaml("dvc.yaml")["stages"], _yaml("params.yaml")], ids=["stages", "sections"])
+def test_every_stage_and_every_section_of_parameters_stands_in_a_page(names: dict[str, Any]) -> None:
+    missing = sorted(set(names) - _code_words())
+    assert not missing
 
 
 def _keys(value: object, key: str = "") -> Iterator[str]:
@@ -90,8 +88,8 @@ def test_every_key_and_file_of_metrics_stands_in_a_page() -> None:
     files = sorted((ROOT / "metrics").glob("*.*"))
     metrics = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in files if path.suffix == ".json"}
     keys = {key for of_file in metrics.values() for key in _keys(of_file)} | set(metrics["metrics.json"])
-    assert not keys - _code_words()
-    assert not [path.name for path in files if f"metrics/{path.name}" not in TEXT]
+    missing = sorted(keys - _code_words()) + [path.name for path in files if f"metrics/{path.name}" not in TEXT]
+    assert not missing
 
 
 # what the pages tell is so
@@ -126,14 +124,16 @@ def test_every_link_leads_somewhere() -> None:
 
 
 def test_every_page_is_linked_from_the_index() -> None:
-    linked = {link for page, link in _links() if page == "docs/index.md"}
-    assert not {Path(page).name for page in PAGES if page.startswith("docs/")} - linked - {"index.md"}
+    linked = {link for page, link in _links() if page == "docs/index.md"} | {"index.md"}
+    missing = sorted({Path(page).name for page in PAGES if page.startswith("docs/")} - linked)
+    assert not missing
 
 
 def test_every_file_of_the_project_that_a_page_names_is_there() -> None:
     names = re.findall(r"(?<![\w/.])(?:benchmarks|stages|tests|src)/[\w/-]+\.\w+", TEXT)
     assert "benchmarks/quality/peers.py" in names
-    assert not {name for name in names if not (ROOT / name).exists()}
+    missing = sorted({name for name in names if not (ROOT / name).exists()})
+    assert not missing
 
 
 def test_every_option_that_a_page_shows_is_there() -> None:
@@ -157,7 +157,8 @@ def _has_parameter(path: str) -> bool:
 def test_every_parameter_that_a_page_sets_is_there() -> None:
     names = set(re.findall(r"-S ['\"]?([\w.]+)=", TEXT)) - {"x"}
     assert "clusterer.k" in names
-    assert not {name for name in names if not _has_parameter(name)}
+    unknown = sorted(name for name in names if not _has_parameter(name))
+    assert not unknown
 
 
 def _found(path: str) -> object:
