@@ -9,26 +9,29 @@ from motags.evaluation.metrics import EvaluateParams
 from motags.evaluation.report import evaluate as score
 from motags.evaluation.report import film_map
 from motags.paper.clusterer import Clusterer
+from motags.paper.local_models import LocalModels
 from motags.params import Seed
 from motags.stage import run
 from motags.tables import read_parquet, write_csv
 
 
 def evaluate(
-    films: Path, split: Path, embeddings: Path, clusterer: Path, baselines: Path, local: Path, motags: Path,
-    metrics_out: Path, tags_out: Path, curves_out: Path, map_out: Path, *, evaluate: EvaluateParams, seed: Seed,
+    films: Path, split: Path, embeddings: Path, clusterer: Path, local_models: Path, baseline_scores: Path,
+    cluster_scores: Path, motags_scores: Path, metrics_out: Path, tags_out: Path, curves_out: Path, map_out: Path,
+    *, evaluate: EvaluateParams, seed: Seed,
 ) -> None:  # fmt: skip
     corpus = Corpus.from_frame(read_parquet(films))
     parts = parts_of(corpus, read_parquet(split))
-    scores = (
-        read_arrays(baselines, corpus.digest) | read_arrays(local, corpus.digest) | read_arrays(motags, corpus.digest)
-    )
+    X = read_arrays(embeddings, corpus.digest)["tuned"]
+    clusters = Clusterer.load(clusterer).predict(X)
+    scores = {"ours": LocalModels.load(local_models).predict_proba(X, clusters)}
+    for path in (baseline_scores, cluster_scores, motags_scores):
+        scores |= read_arrays(path, corpus.digest)
     metrics, tags, curves = score(corpus, parts, scores, evaluate, seed)
     write_json(metrics_out, metrics)
     write_csv(tags_out, tags)
     write_csv(curves_out, curves)
-    X = read_arrays(embeddings, corpus.digest)["tuned"]
-    write_csv(map_out, film_map(corpus, X, Clusterer.load(clusterer).predict(X), parts["test"], seed))
+    write_csv(map_out, film_map(corpus, X, clusters, parts["test"], seed))
 
 
 if __name__ == "__main__":

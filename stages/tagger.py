@@ -25,11 +25,11 @@ def tagger(
     frame = read_parquet(films)
     corpus = Corpus.from_frame(frame)
     test = parts_of(corpus, read_parquet(split))["test"]
-    known = corpus.part(np.setdiff1d(np.arange(len(corpus.ids)), test))
-    said = dict(zip(corpus.tags, read_descriptions(descriptions, corpus.tags), strict=True))
+    train = corpus.part(np.setdiff1d(np.arange(len(corpus.ids)), test))
+    sentences = dict(zip(corpus.tags, read_descriptions(descriptions, corpus.tags), strict=True))
     fitted = Tagger(tagger, embedder, seed).fit(
-        known.texts, known.Y, tags=corpus.tags, descriptions=said, kinds=kinds_of(frame), ids=known.ids,
-        titles=known.titles, encoder=load(pretrained), text_rules=TextRules.of(dataset),
+        train.texts, train.Y, tags=corpus.tags, descriptions=sentences, kinds=kinds_of(frame), ids=train.ids,
+        titles=train.titles, encoder=load(pretrained), text_rules=TextRules.of(dataset),
     )  # fmt: skip
     fitted.save(tagger_out)
     scores = np.full(corpus.Y.shape, np.nan, dtype=np.float32)

@@ -20,15 +20,14 @@ def train(
     parts = parts_of(corpus, read_parquet(split))
     X, fitted = read_arrays(embeddings, corpus.digest)["tuned"], Clusterer.load(clusterer)
     clusters, rows = fitted.predict(X), parts["train"]
-    plain, ours = (
+    plain, balanced = (
         LocalModels(params, seed).fit(X[rows], corpus.Y[rows], clusters[rows])
         for params in (local_models.model_copy(update={"balance": "none"}), local_models)
     )
-    ours.save(models_out)
-    scores = {"bert_star_clusters": plain.predict_proba(X, clusters), "ours": ours.predict_proba(X, clusters)}
-    write_arrays(scores_out, scores, corpus.digest)
-    write_json(metrics_out, cluster_summary(fitted, clusters, ours.tags_, corpus.Y, parts))
-    write_csv(table_out, cluster_table(clusters[rows], ours.tags_, corpus.tags))
+    balanced.save(models_out)
+    write_arrays(scores_out, {"bert_star_clusters": plain.predict_proba(X, clusters)}, corpus.digest)
+    write_json(metrics_out, cluster_summary(fitted, clusters, balanced.tags_, corpus.Y, parts))
+    write_csv(table_out, cluster_table(clusters[rows], balanced.tags_, corpus.tags))
 
 
 if __name__ == "__main__":

@@ -247,12 +247,13 @@ def test_a_folder_that_is_not_ours_is_never_replaced(tmp_path: Path) -> None:
     (foreign / "letter.txt").write_text("Dear Ana")
     write_folder(sealed)
     before = tree(tmp_path)
-    with pytest.raises(MotagsError, match="foreign is a folder, and not ours to replace"):
+    with pytest.raises(MotagsError, match="foreign is a folder that motags did not make"):
         write_folder(foreign)
-    for path in (foreign, sealed):
-        with pytest.raises(MotagsError, match="is a folder, and not ours to replace"):
-            write_json(path, {})
-    with pytest.raises(MotagsError, match="null is no file, and not ours to replace"):
+    with pytest.raises(MotagsError, match="foreign is a folder that motags did not make"):
+        write_json(foreign, {})
+    with pytest.raises(MotagsError, match="sealed is a folder, which a file can't replace"):
+        write_json(sealed, {})
+    with pytest.raises(MotagsError, match="null is no regular file that motags did not make"):
         write_json(Path("/dev/null"), {})
     assert tree(tmp_path) == before
 

@@ -24,7 +24,7 @@ from motags.dataset.corpus import Corpus
 from motags.dataset.fuse import DatasetParams, fuse
 from motags.dataset.tag_vocabulary import read_synonyms
 from motags.films.catalogue import read_catalogue
-from motags.paper.embedder import EMBEDDED, EmbedderParams, device_of, pretrained, uses_bfloat16
+from motags.paper.embedder import PACKAGED_MODEL, EmbedderParams, device_of, pretrained, uses_bfloat16
 from motags.paper.finetuning import finetune
 from motags.params import PARAMS, read_params
 
@@ -77,7 +77,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--catalogue", type=Path, default=ROOT / "data/sample/films.jsonl")
     parser.add_argument("--films", type=int, default=320)
-    parser.add_argument("--encoder", choices=[EMBEDDED, "bert-base"], default=EMBEDDED)
+    parser.add_argument("--encoder", choices=[PACKAGED_MODEL, "bert-base"], default=PACKAGED_MODEL)
     parser.add_argument("--device", default="auto")
     arguments = parser.parse_args()
     read = read_params(ROOT / PARAMS, {"dataset": DatasetParams, "embedder": EmbedderParams})

@@ -31,11 +31,11 @@ def replacing(path: Path) -> Iterator[Path]:
     Under `torchrun` only the first process keeps what it writes.
 
     Raises:
-        MotagsError: the disk is full, the place can't be written to, or it is a folder or device that is none of ours.
+        MotagsError: the disk is full, the place can't be written to, or motags did not make the folder or device there.
     """
     if path.exists() and not (path.is_file() or (path / SUMS).is_file()):
         raise MotagsError(
-            f"{path} is {'a folder' if path.is_dir() else 'no file'}, and not ours to replace: name another"
+            f"{path} is {'a folder' if path.is_dir() else 'no regular file'} that motags did not make: name another"
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -52,18 +52,18 @@ def replacing(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True) if temporary.is_dir() else temporary.unlink(missing_ok=True)
 
 
-def _replace_folder(path: Path, new: Path) -> None:
-    """Put a folder in the place of another, which is whole until it is gone."""
-    if not new.is_dir():
-        raise MotagsError(f"{path} is a folder, and not ours to replace by a file: name another")
-    old = new.with_name(f"{new.name}.old")
-    path.rename(old)
-    new.replace(path)
-    shutil.rmtree(old)
+def _replace_folder(path: Path, replacement: Path) -> None:
+    """Replace a folder by another; the old one stays whole until the new one has its name."""
+    if not replacement.is_dir():
+        raise MotagsError(f"{path} is a folder, which a file can't replace: name another")
+    previous = replacement.with_name(f"{replacement.name}.old")
+    path.rename(previous)
+    replacement.replace(path)
+    shutil.rmtree(previous)
 
 
 def is_first_process() -> bool:
-    """False in all processes but one that `torchrun` starts together."""
+    """Whether this is the only process, or the first of those that `torchrun` started."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -104,7 +104,7 @@ def checked(path: Path) -> Path:
     for name, file in present.items():
         if (found := sha256(file)) != recorded[name]:
             raise MotagsError(
-                f"{file} is damaged: its sha256 is {found}, sealed was {recorded[name]}; "
+                f"{file} is damaged: its sha256 is {found}, the recorded one was {recorded[name]}; "
                 "remove it and its copy in DVC's cache, then run `dvc repro`"
             )
     return path
@@ -149,7 +149,7 @@ def _rounded(value: Any) -> Any:
 
 
 def neutral(value: object) -> object:
-    """A text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    """Put an apostrophe before a text that a spreadsheet would run as a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
@@ -170,4 +170,4 @@ def read_arrays(path: Path, corpus: str) -> dict[str, np.ndarray]:
         made_from = (file.metadata() or {}).get(CORPUS_KEY)
         if made_from != corpus:
             raise MotagsError(f"{path} was made from other films ({made_from}, not {corpus}): run `dvc repro`")
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is not a mapping

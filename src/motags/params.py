@@ -11,10 +11,16 @@ from ruamel.yaml.error import YAMLError
 from motags.errors import MotagsError
 
 PARAMS = Path("params.yaml")
-CARRIED = Path(__file__).with_name("params.yaml")  # the project's own, in an installed package
-DEFAULTS = CARRIED if CARRIED.exists() else Path(__file__).parents[2] / PARAMS
+PACKAGED_PARAMS = Path(__file__).with_name("params.yaml")  # the project's own, in an installed package
+DEFAULTS = PACKAGED_PARAMS if PACKAGED_PARAMS.exists() else Path(__file__).parents[2] / PARAMS
 THREADS = {"threads": Annotated[int, Field(ge=0, le=1024)]}
 Seed = Annotated[int, Field(ge=0, lt=2**31)]  # of every random choice of a stage
+
+
+class Params(BaseModel):
+    """The strict base record of a section: an unknown key or another type is refused, and nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 def read_params(path: Path, types: Mapping[str, Any]) -> dict[str, Any]:
@@ -37,41 +43,41 @@ def _values(path: Path) -> dict[str, Any]:
 
 
 def _validated(source: str, values: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
-    params, wrong = {}, []
+    params, mistakes = {}, []
     for name, kind in types.items():
         try:
             params[name] = TypeAdapter(kind, config=_config(kind)).validate_python(values.get(name))
         except ValidationError as error:
-            wrong += [_sentence(name, kind, detail) for detail in error.errors()]
-    if wrong:
-        raise MotagsError(f"{source}: {'; '.join(wrong)}")
+            mistakes += [_sentence(name, kind, detail) for detail in error.errors()]
+    if mistakes:
+        raise MotagsError(f"{source}: {'; '.join(mistakes)}")
     return params
 
 
-def completed(types: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Sections of parameters for those who have no params.yaml: records as they are given, keys over the defaults.
+def completed(types: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete sections for callers without params.yaml: a record stays as it is, a dictionary changes the defaults.
 
     Raises:
-        MotagsError: a section is neither, a key is unknown, or a value has the wrong type or range.
+        MotagsError: a section is neither record nor dictionary, or a key or value is wrong.
     """
     values, records = _values(DEFAULTS), {}
     for name, kind in types.items():
-        own = given.get(name)
-        if isinstance(own, Mapping):
-            values[name] = _over(values[name], own)
-        elif isinstance(own, kind):
-            records[name] = own
-        elif own is not None:
-            raise MotagsError(f"Tagger: {name} = {own!r}: give a dictionary of the parameters in section {name}")
+        section = overrides.get(name)
+        if isinstance(section, Mapping):
+            values[name] = _merged(values[name], section)
+        elif isinstance(section, kind):
+            records[name] = section
+        elif section is not None:
+            raise MotagsError(f"Tagger: {name} = {section!r}: give a dictionary of the parameters in section {name}")
     rest = {name: kind for name, kind in types.items() if name not in records}
     return _validated("Tagger", values, rest) | records
 
 
-def _over(values: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     changed = dict(values)
-    for name, value in given.items():
+    for name, value in changes.items():
         nested = isinstance(value, Mapping) and isinstance(changed.get(name), Mapping)
-        changed[name] = _over(changed[name], value) if nested else value
+        changed[name] = _merged(changed[name], value) if nested else value
     return changed
 
 

@@ -18,26 +18,26 @@ log = logging.getLogger(__name__)
 class Progress:
     """How far some work is, with the time left; `total` items of a `unit`."""
 
-    def __init__(self, what: str, total: int | None, unit: str) -> None:
-        self.what, self.total, self.unit = what, total, unit
-        self._bar = tqdm(total=total, desc=what, unit=unit, disable=None, leave=False, file=sys.stderr)
-        self._done, self._started = 0, time.monotonic()
-        self._said = self._started
+    def __init__(self, task: str, total: int | None, unit: str) -> None:
+        self.task, self.total, self.unit = task, total, unit
+        self._bar = tqdm(total=total, desc=task, unit=unit, disable=None, leave=False, file=sys.stderr)
+        self._count, self._started = 0, time.monotonic()
+        self._last_line = self._started
 
     def update(self, n: int = 1) -> None:
-        """Say that `n` more are done."""
-        self._done += n
+        """Count `n` more items as done."""
+        self._count += n
         self._bar.update(n)
         now = time.monotonic()
-        if self._bar.disable and now - self._said >= EVERY:
-            self._said = now
-            log.info("%s: %s", self.what, self._line(now - self._started))
+        if self._bar.disable and now - self._last_line >= EVERY:
+            self._last_line = now
+            log.info("%s: %s", self.task, self._line(now - self._started))
 
     def _line(self, seconds: float) -> str:
         if not self.total:
-            return f"{self._done:,} {self.unit}"
-        left = seconds / max(self._done, 1) * (self.total - self._done)
-        return f"{self._done:,} of {self.total:,} {self.unit}, {left:.0f} s left"
+            return f"{self._count:,} {self.unit}"
+        left = seconds / max(self._count, 1) * (self.total - self._count)
+        return f"{self._count:,} of {self.total:,} {self.unit}, {left:.0f} s left"
 
     def __enter__(self) -> Self:
         return self
@@ -46,9 +46,9 @@ class Progress:
         self._bar.close()
 
 
-def reported(items: Sequence[Item], what: str, unit: str) -> Iterator[Item]:
+def reported(items: Sequence[Item], task: str, unit: str) -> Iterator[Item]:
     """The items, while a bar or a log says how many of them are done."""
-    with Progress(what, len(items), unit) as progress:
+    with Progress(task, len(items), unit) as progress:
         for item in items:
             yield item
             progress.update()

@@ -63,7 +63,7 @@ def sections(stage: Callable[..., None]) -> dict[str, Any]:
 def _paths(stage: Callable[..., None], arguments: list[str]) -> list[Path]:
     names = inspect.getfullargspec(stage).args
     if len(arguments) != len(names):
-        raise MotagsError(f"takes {len(names)} paths ({' '.join(names).upper()}), not {len(arguments)}")
+        raise MotagsError(f"expected {len(names)} paths ({' '.join(names).upper()}), got {len(arguments)}")
     return [Path(argument) for argument in arguments]
 
 

@@ -8,7 +8,7 @@ from motags.artifacts import checked, neutral, replacing, sealing
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
-    """Write plot data, floats to 4 decimals; a text that a spreadsheet would run gets an apostrophe before it."""
+    """Write plot data, floats to 4 decimals; an apostrophe goes before a text that a spreadsheet would run."""
     texts = frame.select_dtypes(["object", "string"])
     safe = frame.assign(**{str(name): column.map(neutral) for name, column in texts.items()})
     with replacing(path) as temporary:

@@ -7,7 +7,7 @@ WIDEST = 40  # columns of a cell; the last one of a row is never cut
 
 
 def shown(text: str) -> str:
-    """A text without control characters: what a catalogue says never steers the terminal."""
+    """A text without control characters: a catalogue's text never controls the terminal."""
     return "".join(" " if unicodedata.category(letter) in {"Cc", "Cf"} else letter for letter in text)
 
 

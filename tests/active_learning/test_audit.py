@@ -83,7 +83,7 @@ def test_as_many_are_told_as_asked_for_and_of_the_tag_asked_for() -> None:
     assert suspects(own, TAGS, top=5) == suspects(own, TAGS)[:5]
     witches = suspects(own, TAGS, tag="witch")
     assert witches == [one for one in suspects(own, TAGS) if one.tag == "witch"]
-    with pytest.raises(MotagsError, match="'wich' is no tag of this model; its tags: war, witch"):
+    with pytest.raises(MotagsError, match="'wich' is not a tag of this model; its tags: war, witch"):
         suspects(own, TAGS, tag="wich")
 
 

@@ -36,7 +36,7 @@ def test_the_word_that_gives_a_tag_away_carries_it(learned: Tagger) -> None:
 
 def test_the_films_named_bear_the_tag_and_the_nearest_comes_first(learned: Tagger) -> None:
     text, known = "a cowboy and the town", learned.films_
-    why = explain(learned, text, ["cowboy"], near=7)[0]
+    why = explain(learned, text, ["cowboy"], neighbours=7)[0]
     rows = [known.ids.index(film) for film, _, _ in why.films]
     assert len(rows) == 7
     assert known.Y[rows, TAGS.index("cowboy")].all()
@@ -48,8 +48,8 @@ def test_the_films_named_bear_the_tag_and_the_nearest_comes_first(learned: Tagge
 def test_a_training_film_is_not_like_itself(learned: Tagger) -> None:
     row, j = 5, int(learned.films_.Y[5].argmax())
     text = films(120)[0][row]
-    ten = explain(learned, text, [TAGS[j]], near=10)[0]
-    others = explain(learned, text, [TAGS[j]], near=9, film=str(row))[0]
+    ten = explain(learned, text, [TAGS[j]], neighbours=10)[0]
+    others = explain(learned, text, [TAGS[j]], neighbours=9, film=str(row))[0]
     assert str(row) in {id_ for id_, _, _ in ten.films}
     assert others.films == [film for film in ten.films if film[0] != str(row)]
 
@@ -64,7 +64,7 @@ def test_a_cluster_is_told_by_the_tags_that_are_oftener_in_it(learned: Tagger) -
 
 
 def test_a_tag_that_the_model_does_not_know_is_refused_by_name(learned: Tagger) -> None:
-    with pytest.raises(MotagsError, match="'western' is none of the model's 5 tags"):
+    with pytest.raises(MotagsError, match="'western' is not one of the model's 5 tags"):
         explain(learned, "a cowboy", ["western"])[0]
 
 

@@ -143,7 +143,7 @@ def test_the_order_of_the_catalogue_does_not_matter(tagger: Tagger, new: tuple[l
 
 def test_two_films_with_one_id_are_refused(tagger: Tagger, new: tuple[list[str], list[str], Scores]) -> None:
     ids, titles, scored = new
-    with pytest.raises(MotagsError, match="no two the same"):
+    with pytest.raises(MotagsError, match="needs an id of its own"):
         suggest(tagger, [ids[0], *ids[:-1]], titles, scored, 10)
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from builders import MOTAGS, as_csv, as_jsonl, journal, motags, put
 from builders import TEXT_FILMS as FILMS
 from motags.batch.job import Choice, Chunk, Engine, Job, TaggedFilm, here
-from motags.batch.output import made_from, tag_to_file
+from motags.batch.output import provenance_of, tag_to_file
 from motags.errors import MotagsError
 from motags.tagger.tagger import Tagger
 
@@ -56,7 +56,7 @@ def test_a_folder_that_no_run_made_is_left_as_it_is(tmp_path: Path, films: Path,
     before = files(mine)
     done = motags(*call(tagger_folder, films, tmp_path / "out.jsonl"))
     assert (done.returncode, done.stderr) == (
-        1, f"motags: {mine} holds 'notes.txt', which no run made: name another output\n"
+        1, f"motags: {mine} holds 'notes.txt', which motags did not write: name another output\n"
     )  # fmt: skip
     assert files(mine) == before
 
@@ -99,7 +99,7 @@ def test_a_run_that_goes_on_ends_as_one_that_was_not_stopped(
     rows = [BAD if row in bad else as_jsonl([FILMS[row]]) for row in range(n)]
     films = put(folder / "films.jsonl", b"".join(rows))
     engine = here(tagger, Choice(least=1))
-    source = made_from(Job(films), Choice(least=1), tagger.version_, "int8")
+    source = provenance_of(Job(films), Choice(least=1), tagger.version_, "int8")
     made = [folder / "a" / f"out.{kind}", folder / "b" / f"out.{kind}"]
     tag_to_file(Job(films, chunk=chunks[0], max_set_aside=1.0), engine, made[0], kind, source)
     for number, after in enumerate(stops):
@@ -268,7 +268,7 @@ def test_two_processes_do_not_write_one_output(
     tmp_path: Path, films: Path, tagger: Tagger, tagger_folder: Path
 ) -> None:
     output = tmp_path / "out.jsonl"
-    source = made_from(Job(films), Choice(), tagger.version_, "int8")
+    source = provenance_of(Job(films), Choice(), tagger.version_, "int8")
 
     def other(chunks: Iterator[Chunk]) -> Iterator[tuple[Chunk, list[TaggedFilm]]]:
         done = motags(*call(tagger_folder, films, output))
@@ -293,7 +293,7 @@ def test_what_comes_from_standard_input_begins_anew(tmp_path: Path, tagger_folde
 
 def test_a_place_that_can_not_be_written_to_is_named(tmp_path: Path, films: Path, tagger: Tagger) -> None:
     (tmp_path / "file").write_text("")
-    source = made_from(Job(films), Choice(), tagger.version_, "int8")
+    source = provenance_of(Job(films), Choice(), tagger.version_, "int8")
     with pytest.raises(MotagsError, match=r"out\.jsonl\.partial can't be written: Not a directory"):
         tag_to_file(Job(films), here(tagger, Choice()), tmp_path / "file/out.jsonl", "jsonl", source)
 

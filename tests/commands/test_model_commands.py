@@ -120,11 +120,11 @@ def test_suggest_says_where_nothing_is_left(tmp_path: Path, tagger: Tagger, tagg
     [
         (["explain", "FILMS", "--film", "none"], "has no film 'none' with a text"),
         (["explain", "FILMS", "--film", "blank"], "has no film 'blank' with a text"),
-        (["explain", "FILMS", "--tag", "none"], "'none' is none of the model's"),
+        (["explain", "FILMS", "--tag", "none"], "'none' is not one of the model's"),
         (["explain", "none.jsonl"], "none.jsonl is missing"),
         (["suggest", "none.jsonl"], "none.jsonl is missing"),
         (["suggest", "-"], "standard input holds no films"),
-        (["audit", "--tag", "none"], "'none' is no tag of this model"),
+        (["audit", "--tag", "none"], "'none' is not a tag of this model"),
         (["audit", "--output", "/proc/none/x.csv"], "/proc/none"),
     ],
 )

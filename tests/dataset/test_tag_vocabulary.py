@@ -199,11 +199,11 @@ def test_there_may_be_no_synonyms(tmp_path: Path) -> None:
         ("", r"can't be read as CSV with the columns tag,synonym"),
         ("tag,synonym\na,b\xe9\n".encode("latin-1"), r"can't be read as CSV .*utf-8"),
         ('tag,synonym\na,"b\n', r"can't be read as CSV"),
-        ("synonym,tag\nb,a\n", r"line 1: the columns are tag,synonym, not synonym,tag"),
-        ("a,b\n", r"line 1: the columns are tag,synonym, not a,b"),
-        ("tag,synonym\na,b\nc\n", r"line 3: a tag and a synonym are expected, not 'c'"),
-        ("tag,synonym\na,b,c\n", r"line 2: a tag and a synonym are expected, not 'a,b,c'"),
-        ("tag,synonym\na, \n", r"line 2: a tag and a synonym are expected, not 'a, '"),
+        ("synonym,tag\nb,a\n", r"line 1: expected the columns tag,synonym, got synonym,tag"),
+        ("a,b\n", r"line 1: expected the columns tag,synonym, got a,b"),
+        ("tag,synonym\na,b\nc\n", r"line 3: expected a tag and a synonym, got 'c'"),
+        ("tag,synonym\na,b,c\n", r"line 2: expected a tag and a synonym, got 'a,b,c'"),
+        ("tag,synonym\na, \n", r"line 2: expected a tag and a synonym, got 'a, '"),
         ("tag,synonym\na,b\nc,d\nc, B\n", r"line 4: ' B' is a synonym of two tags"),
         ("tag,synonym\na,b\nb,c\n", r"'b' is both a tag and a synonym"),
         ("tag,synonym\nA,a\n", r"'a' is both a tag and a synonym"),
@@ -218,7 +218,7 @@ def test_synonyms_of_another_form_are_refused_with_their_place(
 
 
 def test_a_missing_file_of_synonyms_says_what_it_would_be(tmp_path: Path) -> None:
-    with pytest.raises(MotagsError, match=r"none\.csv is missing: it is CSV with the columns tag,synonym"):
+    with pytest.raises(MotagsError, match=r"none\.csv is missing: make a CSV file with the columns tag,synonym"):
         read_synonyms(tmp_path / "none.csv")
 
 
@@ -251,11 +251,11 @@ def test_there_may_be_no_descriptions(tmp_path: Path) -> None:
     [
         ("", r"can't be read as CSV with the columns tag,description"),
         ('tag,description\na,"b\n', r"can't be read as CSV"),
-        ("tag,synonym\na,b\n", r"line 1: the columns are tag,description, not tag,synonym"),
-        ("tag,description\na,b\nc\n", r"line 3: a tag and a description are expected, not 'c'"),
-        ("tag,description\na, \n", r"line 2: a tag and a description are expected, not 'a, '"),
-        ("tag,description\n,b\n", r"line 2: a tag and a description are expected, not ',b'"),
-        ("tag,description\na,b, c\n", r"line 2: a tag and a description are expected, not 'a,b, c'"),
+        ("tag,synonym\na,b\n", r"line 1: expected the columns tag,description, got tag,synonym"),
+        ("tag,description\na,b\nc\n", r"line 3: expected a tag and a description, got 'c'"),
+        ("tag,description\na, \n", r"line 2: expected a tag and a description, got 'a, '"),
+        ("tag,description\n,b\n", r"line 2: expected a tag and a description, got ',b'"),
+        ("tag,description\na,b, c\n", r"line 2: expected a tag and a description, got 'a,b, c'"),
         ("tag,description\na,b\nc,d\n a,e\n", r"line 4: ' a' is described twice; keep one"),
     ],
 )
@@ -266,7 +266,7 @@ def test_descriptions_of_another_form_are_refused_with_their_place(tmp_path: Pat
 
 
 def test_a_missing_file_of_descriptions_says_what_it_would_be(tmp_path: Path) -> None:
-    with pytest.raises(MotagsError, match=r"none\.csv is missing: it is CSV with the columns tag,description"):
+    with pytest.raises(MotagsError, match=r"none\.csv is missing: make a CSV file with the columns tag,description"):
         read_descriptions(tmp_path / "none.csv", ["a"])
 
 

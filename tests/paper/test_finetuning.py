@@ -66,7 +66,7 @@ def test_frozen_layers_and_the_pooling_stay_as_they_are(tiny_encoder: Path, tmp_
     changed = {name for name, tensor in encoder.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed
     assert all(".layer.2." in name or ".layer.3." in name for name in changed)
-    with pytest.raises(MotagsError, match=r"embedder\.frozen_layers = 4 leaves nothing to train of 4 layers"):
+    with pytest.raises(MotagsError, match=r"embedder\.frozen_layers = 4 freezes all 4 layers"):
         finetune(encoder, TEXTS, Y, params(tiny_encoder, frozen_layers=4), 0, tmp_path / "checkpoint")
 
 

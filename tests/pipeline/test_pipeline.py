@@ -259,6 +259,7 @@ READERS = [
     ("baselines", "data/embeddings.safetensors"),
     ("tagger", "data/split.parquet"),
     ("tagger", "models/pretrained/tokenizer.json"),
+    ("evaluate", "models/local_models/networks.safetensors"),
     ("evaluate", "data/scores_local.safetensors"),
     ("evaluate", "data/scores_baselines.safetensors"),
     ("evaluate", "data/scores_motags.safetensors"),
@@ -275,7 +276,9 @@ def test_a_flipped_byte_in_an_input_is_refused_with_both_hashes(copy: Project, n
     refused = copy.stage(name, *stage_command(copy, name), check=False)
     assert refused.returncode == 1
     line = refused.stderr.strip().splitlines()[-1]
-    assert re.search(rf"{re.escape(path)} is damaged: its sha256 is [0-9a-f]{{64}}, sealed was [0-9a-f]{{64}}", line)
+    assert re.search(
+        rf"{re.escape(path)} is damaged: its sha256 is [0-9a-f]{{64}}, the recorded one was [0-9a-f]{{64}}", line
+    )
 
 
 @pytest.mark.parametrize("name", ALL)

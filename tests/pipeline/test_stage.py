@@ -119,7 +119,7 @@ def refused(project: Project, *command: str) -> str:
 
 
 def test_a_stage_says_which_paths_it_takes(project: Project) -> None:
-    assert "takes 3 paths (RAW_OUT FILMS_OUT METRICS_OUT), not 1" in refused(project, "stages/crawl.py", "data/raw")
+    assert "expected 3 paths (RAW_OUT FILMS_OUT METRICS_OUT), got 1" in refused(project, "stages/crawl.py", "data/raw")
 
 
 def test_a_missing_input_names_the_file_and_the_command(project: Project) -> None:

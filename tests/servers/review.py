@@ -25,7 +25,7 @@ from motags.web.server import serve
 logging.basicConfig(level=os.environ.get("LEVEL", "WARNING"))
 *paths, host, port, reviewer = sys.argv[1:]
 try:
-    serve(*map(Path, paths), host, int(port), reviewer or None, say=partial(print, flush=True))
+    serve(*map(Path, paths), host, int(port), reviewer or None, announce=partial(print, flush=True))
 except MotagsError as error:
     sys.exit(f"motags review: {error}")
 """

@@ -270,7 +270,7 @@ def detail(film: Json) -> Json:
         "homepage": "",
         "imdb_id": film["imdb_id"],
         "origin_country": origin_country(film),
-        "production_companies": [],
+        "production_companies": [_company(name) for name in film.get("companies", [])],
         "production_countries": [{"iso_3166_1": code, "name": code} for code in origin_country(film)],
         "revenue": 0,
         "runtime": film["runtime"],
@@ -278,6 +278,28 @@ def detail(film: Json) -> Json:
         "status": "Released",
         "tagline": film["tagline"],
     }
+
+
+def _company(name: str) -> Json:
+    return {"id": _number(name), "logo_path": None, "name": name, "origin_country": ""}
+
+
+def _number(name: str) -> int:
+    return int(hashlib.sha256(name.encode()).hexdigest()[:6], 16)
+
+
+def _credits(film: Json) -> Json:
+    """Give the people of `cast` and of `crew`, pairs of a name and a job."""
+    cast = [
+        _person(name) | {"cast_id": place, "character": "", "order": place}
+        for place, name in enumerate(film.get("cast", []))
+    ]
+    return {"cast": cast, "crew": [_person(name) | {"job": job} for name, job in film.get("crew", [])]}
+
+
+def _person(name: str) -> Json:
+    key = _number(name)
+    return {"adult": False, "gender": 0, "id": key, "name": name, "original_name": name, "profile_path": None}
 
 
 def _no_page(_: Json) -> Json:
@@ -298,7 +320,7 @@ def _release_dates(film: Json) -> Json:
 PARTS: dict[str, Callable[[Json], Json]] = {
     "alternative_titles": lambda _: {"titles": []},
     "changes": lambda _: {"changes": []},
-    "credits": lambda _: {"cast": [], "crew": []},
+    "credits": _credits,
     "external_ids": _external_ids,
     "images": lambda _: {"backdrops": [], "logos": [], "posters": []},
     "keywords": lambda film: {"keywords": film["keywords"]},

@@ -49,7 +49,10 @@ def _snak(prop: str, value: str) -> Json:
         return {"datavalue": {"value": item, "type": "wikibase-entityid"}, "datatype": "wikibase-item"}
     if prop == "P577":
         return {"datavalue": {"value": _time(value), "type": "time"}, "datatype": "time"}
-    datatype = "string" if prop in ("P218", "P297") else "external-id"
+    if amount := re.fullmatch(r"([+-]\d+) (Q\d+)", value):
+        quantity = {"amount": amount[1], "unit": f"http://www.wikidata.org/entity/{amount[2]}"}
+        return {"datavalue": {"value": quantity, "type": "quantity"}, "datatype": "quantity"}
+    datatype = "string" if prop in ("P218", "P220", "P297") else "external-id"
     return {"datavalue": {"value": value, "type": "string"}, "datatype": datatype}
 
 
@@ -76,7 +79,7 @@ def _statement(qid: str, prop: str, value: str, number: int) -> Json:
 
 
 def item(qid: str, label: str, claims: Mapping[str, Sequence[str]], links: Mapping[str, str], revision: int) -> Json:
-    """Make an item as `wbgetentities` shows it; a claim's value is a Q-id, a date or a string."""
+    """Make an item as `wbgetentities` shows it; a claim's value is a Q-id, a date, an amount (`+98 Q7727`) or text."""
     return {
         "pageid": int(qid[1:]) + 1000,
         "ns": 0,
@@ -112,8 +115,12 @@ def entity(
     sitelinks: int = 1,
     revision: int = 1_000_000_000,
     kind: str = "Q11424",
+    more: Mapping[str, Sequence[str]] | None = None,
 ) -> Json:
-    """Make a film's item; its sitelinks are the English article, if any, and made-up ones up to the number asked."""
+    """Make a film's item; its sitelinks are the English article, if any, and made-up ones up to the number asked.
+
+    `more` holds further claims: `{"P57": ["Q25191"]}`.
+    """
     links = {"enwiki": article} if article else {}
     links |= dict.fromkeys(_WIKIS[: sitelinks - len(links)], label)
     claims = {
@@ -125,6 +132,7 @@ def entity(
         "P921": subjects,
         "P364": languages,
         "P495": countries,
+        **(more or {}),
     }
     return item(qid, label, claims, links, revision)
 

@@ -26,7 +26,6 @@ import pytest
 
 from builders import LIMITED
 from motags.errors import MotagsError
-from motags.sources import mediawiki
 from motags.sources.fetch import MAX_IN_A_ROW
 from motags.sources.params import CrawlParams
 from motags.sources.tmdb import TOKEN
@@ -860,12 +859,9 @@ def test_a_page_that_stays_without_revisions_is_listed_and_the_others_are_had(tm
     assert sum("plot" in film for film in films_of(tmp_path / "catalogue-1").values()) == len(FEW) - 1
 
 
-def test_an_answer_that_always_says_continue_does_not_keep_the_crawl_for_ever(
-    tmp_path: Path, three: Sites, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(mediawiki, "MAX_PORTIONS", 30)
+def test_an_answer_that_always_says_continue_does_not_keep_the_crawl_for_ever(tmp_path: Path, three: Sites) -> None:
     three.misbehave(lambda _: answer({"continue": {"rvcontinue": "1|2", "continue": "||"}}), "wikipedia")
-    with pytest.raises(MotagsError, match="Wikipedia cuts an answer into more than 30 portions"):
+    with pytest.raises(MotagsError, match="Wikipedia goes on at the same place again"):
         crawl(tmp_path, params(three, sources=ALL, films=1, max_set_aside=0.0))
 
 

@@ -76,8 +76,7 @@ def exported(api: str, titles: list[str]) -> bytes:
 
 def from_api(api: str, titles: list[str]) -> list[Record]:
     """The pages about films as the API gives them."""
-    with MediaWiki("Wikipedia", FAST, POLICY, "loopback@example.org") as site:
-        site.api = api
+    with MediaWiki("Wikipedia", api, FAST, POLICY, "loopback@example.org") as site:
         records = [record for record in site.pages(titles) if record.content and "wikitext" in record.content]
     return by_id(record for record in records if wikipedia.is_film(record.content["wikitext"]))
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from motags.films.film import Film
+from motags.sources.facts import Facts
 from motags.sources.join import LICENCES, Link, Parts, choose_entity, film_of, joined_by, titles_of, without_rivals
 from motags.sources.mediawiki import ILLEGAL
 from motags.sources.store import Record
 from motags.sources.tmdb import Details
-from motags.sources.wikidata import Facts
 
 WIKI = "https://wiki.example/w/index.php"
 BY = {"entity": ("tmdb_id", "imdb_id", "wikidata_id"), "page": ("sitelink", "title_and_year")}

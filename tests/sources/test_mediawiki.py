@@ -29,9 +29,7 @@ PAGES = [
 
 
 def client(api: str) -> MediaWiki:
-    site = MediaWiki("Wikipedia", 1e9, POLICY, "loopback@example.org")
-    site.api = api
-    return site
+    return MediaWiki("Wikipedia", api, 1e9, POLICY, "loopback@example.org")
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from motags.sources.facts import KEPT, Facts, facts, named_items
 from motags.sources.fetch import Failed, FetchParams
 from motags.sources.store import Record
-from motags.sources.wikidata import Facts, Wikidata, facts, named_items
+from motags.sources.wikidata import Wikidata
 from servers import wikidata as loopback
 from servers.front import Front, answer
 from servers.mediawiki import skip_or_fail
@@ -83,9 +84,7 @@ def brute_force(
 
 
 def client(server: loopback.Wikidata) -> Wikidata:
-    site = Wikidata("Wikidata", 1e9, POLICY, "loopback@example.org")
-    site.api, site.query_service = server.api, server.query
-    return site
+    return Wikidata(server.api, server.query, 1e9, POLICY, "loopback@example.org")
 
 
 @pytest.fixture(scope="module")
@@ -141,8 +140,7 @@ def test_the_query_service_is_given_the_minute_that_it_takes() -> None:
         answer({"results": {"bindings": []}})(handler)
 
     hasty = POLICY.model_copy(update={"timeout": 0.1, "tries": 1})
-    with Front(None, lambda _: late) as front, Wikidata("Wikidata", 1000.0, hasty, "x@example.org") as site:
-        site.api = site.query_service = front.url
+    with Front(None, lambda _: late) as front, Wikidata(front.url, front.url, 1000.0, hasty, "x@example.org") as site:
         assert site.films(1994, (), (), 10) == []
         assert [record.content for record in site.having(["tmdb:1"])] == [[]]
         with pytest.raises(Failed, match="read timeout"):
@@ -206,7 +204,7 @@ def test_an_entity_is_kept_with_its_label_article_and_claims(site: Wikidata) -> 
     assert record.content["label"] == "Film 3"
     assert record.content["article"] == FILMS[3]["sitelinks"].get("enwiki", {}).get("title")
     assert record.content["claims"]["P4947"] == [["3", "normal"]]
-    assert set(record.content["claims"]) <= {"P4947", "P345", "P577", "P136", "P921"}
+    assert set(record.content["claims"]) <= set(KEPT)
 
 
 def test_a_merged_item_leads_to_the_one_it_was_merged_into(site: Wikidata) -> None:

@@ -219,7 +219,7 @@ def test_markup_goes_and_prose_stays(source: str, text: str) -> None:
         ("{{visible anchor|Ann}} {{tooltip|runs|fast}}", "Ann runs"),
         ("{{ubl|Ann|Bob}}", "Ann\n\nBob"),
         ("{{quote|Run, Ann.|Bob}}", "Run, Ann."),
-        ("{{unknown|Ann}} Bob", "Bob"),
+        ("{{unknown|Ann}} Bob", "Ann Bob"),
     ],
 )
 def test_templates_of_text_are_substituted(source: str, text: str) -> None:

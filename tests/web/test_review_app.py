@@ -366,7 +366,7 @@ def test_a_mistake_is_told_before_anything_is_answered(
     Path("locked.sqlite.lock").mkdir()
     right = {"catalogue": catalogue, "model": tagger_folder, "decisions": tmp_path / "r.sqlite", "port": 0}
     with pytest.raises(MotagsError, match=said):
-        serve(**(right | given), say=pytest.fail)
+        serve(**(right | given), announce=pytest.fail)
 
 
 def test_a_short_token_is_refused(
@@ -374,13 +374,13 @@ def test_a_short_token_is_refused(
 ) -> None:
     monkeypatch.setenv("MOTAGS_REVIEW_TOKEN", "short")
     with pytest.raises(MotagsError, match="at least 16"):
-        serve(catalogue, tagger_folder, tmp_path / "r.sqlite", say=pytest.fail)
+        serve(catalogue, tagger_folder, tmp_path / "r.sqlite", announce=pytest.fail)
 
 
 def test_a_port_that_is_taken_is_named(catalogue: Path, tagger_folder: Path, tmp_path: Path, page: Review) -> None:
     port = int(page.address.rsplit(":", 1)[1])
     with pytest.raises(MotagsError, match=f"port {port}"):
-        serve(catalogue, tagger_folder, tmp_path / "r.sqlite", port=port, say=pytest.fail)
+        serve(catalogue, tagger_folder, tmp_path / "r.sqlite", port=port, announce=pytest.fail)
 
 
 def test_a_page_with_another_model_on_the_same_file_is_refused_while_the_first_is_open(

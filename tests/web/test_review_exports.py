@@ -17,11 +17,11 @@ from builders import review_store as make
 from motags.errors import MotagsError
 from motags.films.catalogue import read_catalogue
 from motags.films.text import TextRules
+from motags.tagger.model import Model
 from motags.web.database import Database
 from motags.web.exports import write_catalogue, write_table
 from motags.web.label_studio import read_label_studio, write_label_studio
 from motags.web.loading import take
-from motags.web.scoring import Model
 from motags.web.store import ReviewStore, Scored
 
 Json = Any
@@ -154,7 +154,7 @@ def test_what_was_decided_in_label_studio_comes_back_once(review: Path, tmp_path
     said = {tag: [(one.reviewer, one.kind) for one in verdicts] for tag, verdicts in history.verdicts("a").items()}
     who = "label-studio-7"
     assert said == {"Drama": [(who, "accept")], "war": [(who, "reject")], "brand new": [(who, "add")]}
-    assert history.done() == {"a": [who], "b": ["b@x.org"]}
+    assert history.done_by() == {"a": [who], "b": ["b@x.org"]}
     write_catalogue(review, tmp_path / "films.jsonl")
     assert set(tags_of(tmp_path / "films.jsonl")["a"]) == {"Drama", "brand new"}
 

@@ -26,7 +26,7 @@ from motags.web import database as schema
 from motags.web import scoring
 from motags.web.database import Database
 from motags.web.decisions import reviewer_name, tag_name
-from motags.web.scoring import pieces, shown, worth
+from motags.web.scoring import pieces, tags_to_show, uncertainty
 from motags.web.store import Filter, ReviewStore
 
 ACTS = ["accept", "reject", "add", "clear"]
@@ -142,7 +142,7 @@ def test_reviewers_who_differ_are_in_conflict_until_one_gives_way(store: ReviewS
         store.history.keep(act(n), reviewer, "b", [(kind, "war")], VERSION)
     (row,) = [row for row in store.rows(store.film("b")) if row.tag == "war"]  # type: ignore[arg-type]
     assert row.conflict
-    assert [(one.reviewer, one.kind) for one in row.others("Ana")] == [("Ben", "reject")]
+    assert [(one.reviewer, one.kind) for one in row.other_verdicts("Ana")] == [("Ben", "reject")]
     assert ids(store, show="conflicts") == ["b"]
     store.history.keep(act(2), "Ben", "b", [("accept", "war")], VERSION)
     assert ids(store, show="conflicts") == []
@@ -203,9 +203,9 @@ def test_texts_and_names_of_any_letters_are_kept_as_they_are(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("name", ["", "  ", "a\u0000b", "a\nb\u0007", "x" * 101, "\u202e"])
 def test_names_that_can_not_be_shown_are_refused(name: str) -> None:
-    with pytest.raises(MotagsError, match="letters that can be printed"):
+    with pytest.raises(MotagsError, match="printable characters"):
         tag_name(name)
-    with pytest.raises(MotagsError, match="letters that can be printed"):
+    with pytest.raises(MotagsError, match="printable characters"):
         reviewer_name(name)
 
 
@@ -276,7 +276,7 @@ def test_suggestions_go_on_when_the_file_is_free_again(store: ReviewStore, monke
         tags_=["war", "heist"], thresholds_=np.array([0.5, 0.4]), version_="next", score=len,
         held_out=lambda ids, _: np.full((len(ids), 2), 0.9),
     )  # fmt: skip
-    scorer = scoring.Scorer(model, None, store)  # type: ignore[arg-type]
+    scorer = scoring.Scorer(model, store)
     with closing(sqlite3.connect(store.database.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         scorer.start()
@@ -286,20 +286,20 @@ def test_suggestions_go_on_when_the_file_is_free_again(store: ReviewStore, monke
     while store.unscored_films("next") and time.monotonic() < deadline:
         time.sleep(0.01)
     scorer.stop()
-    assert store.given(["a"]) == {"a": ["heist", "war"]}
+    assert store.predicted(["a"]) == {"a": ["heist", "war"]}
 
 
-def test_worth_counts_the_close_calls() -> None:
+def test_uncertainty_counts_the_close_calls() -> None:
     thresholds = np.array([0.5, 0.3], dtype=np.float32)
     scores = np.array([[0.5, 0.3], [0.5, 0.9], [0.99, 0.01], [0.55, 0.3]], dtype=np.float32)
-    found = worth(scores, thresholds)
+    found = uncertainty(scores, thresholds)
     assert found[:3].tolist() == pytest.approx([2.0, 1.0, 0.0], abs=1e-6)
     assert 1 < found[3] < 2
 
 
 def test_tags_at_their_thresholds_are_shown_and_the_five_closest_below() -> None:
     scores = np.array([[0.6, 0.49, 0.4, 0.3, 0.2, 0.1, 0.05, 0.5]], dtype=np.float32)
-    assert shown(scores, np.full(8, 0.5, dtype=np.float32)).tolist() == [[True] * 6 + [False, True]]
+    assert tags_to_show(scores, np.full(8, 0.5, dtype=np.float32)).tolist() == [[True] * 6 + [False, True]]
 
 
 @given(text=st.text(max_size=60), data=st.data())

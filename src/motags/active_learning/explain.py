@@ -10,7 +10,7 @@ from motags.errors import MotagsError
 from motags.tagger.model import Model
 
 WORD = re.compile(r"\w[\w'\u2019-]*")
-SPANS = 64  # most parts of a text that are left out in turn: a long text's parts are runs of words
+SPANS = 64  # parts of a text that are left out in turn, at most: a long text's parts are runs of words
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,19 @@ class Explanation:
     cluster_tags: list[str]
 
 
-def explain(model: Model, text: str, tags: Sequence[str], near: int = 5, film: str = "") -> list[Explanation]:
+def explain(model: Model, text: str, tags: Sequence[str], neighbours: int = 5, film: str = "") -> list[Explanation]:
     """Explain some tags of one text by occlusion (Zeiler and Fergus 2014, section 4.2): each word is left out in turn.
 
     Args:
-        near: training films to name, at most; film: id of the one whose text it is, which is not named.
+        neighbours: training films to name, at most; film: id of the one whose text it is, which is not named.
 
     Raises:
         MotagsError: the tagger does not know a tag.
     """
-    if strange := [tag for tag in tags if tag not in model.tags_]:
-        raise MotagsError(f"{strange[0]!r} is none of the model's {len(model.tags_)} tags: its tagger.json names them")
+    if unknown := [tag for tag in tags if tag not in model.tags_]:
+        raise MotagsError(
+            f"{unknown[0]!r} is not one of the model's {len(model.tags_)} tags: its tagger.json names them"
+        )
     spans = _spans(text)
     scored = model.score([text, *(text[:start] + text[end:] for start, end in spans)])
     cluster = int(scored.clusters[0])
@@ -54,7 +56,7 @@ def explain(model: Model, text: str, tags: Sequence[str], near: int = 5, film: s
         p = np.clip(scored.scores[:, j].astype(np.float64), 1e-9, 1 - 1e-9)
         odds = np.log(p) - np.log1p(-p)
         words = [(start, end, float(odds[0] - without)) for (start, end), without in zip(spans, odds[1:], strict=True)]
-        films = _near(model, scored.embeddings[0], j, near, film)
+        films = _neighbours(model, scored.embeddings[0], j, neighbours, film)
         score, threshold = float(scored.scores[0, j]), float(model.thresholds_[j])
         explanations.append(Explanation(model.tags_[j], score, threshold, words, films, cluster, typical))
     return explanations
@@ -67,11 +69,11 @@ def _spans(text: str) -> list[tuple[int, int]]:
     return [(words[run[0]][0], words[run[-1]][1]) for run in runs]
 
 
-def _near(model: Model, embedding: np.ndarray, j: int, count: int, film: str) -> list[tuple[str, str, float]]:
+def _neighbours(model: Model, embedding: np.ndarray, j: int, count: int, film: str) -> list[tuple[str, str, float]]:
     films = model.films_
     bear = np.flatnonzero(films.Y[:, j])
-    if (own := films.row(film, embedding)) is not None:
-        bear = bear[bear != own]
+    if (film_row := films.row(film, embedding)) is not None:
+        bear = bear[bear != film_row]
     cosines = films.embeddings[bear] @ embedding
     best = np.argsort(-cosines, kind="stable")[:count]
     return [
@@ -83,9 +85,9 @@ def _near(model: Model, embedding: np.ndarray, j: int, count: int, film: str) ->
 def cluster_tags(model: Model, cluster: int, count: int = 3) -> list[str]:
     """The tags that the training films of a cluster bear oftener than all do, most typical first."""
     films = model.films_
-    own = model.clusters(films.embeddings) == cluster
-    if not own.any():
+    members = model.clusters(films.embeddings) == cluster
+    if not members.any():
         return []
-    share, everywhere = films.Y[own].mean(0), films.Y.mean(0)
+    share, everywhere = films.Y[members].mean(0), films.Y.mean(0)
     excess = share - everywhere
     return [model.tags_[j] for j in np.argsort(-excess, kind="stable")[:count] if excess[j] > 0]

@@ -50,13 +50,13 @@ def suggest(model: Model, ids: Sequence[str], titles: Sequence[str], scored: Sco
         MotagsError: two films have the same id, or they are not as many as the scores.
     """
     if len(set(ids)) != len(ids) or not len(ids) == len(titles) == len(scored.scores):
-        raise MotagsError("the catalogue's films need an id each, no two the same: mend the column `id`")
-    known = model.films_
-    trained = {*known.ids, *model.others_}
-    rows = np.array(sorted((row for row, id_ in enumerate(ids) if id_ not in trained), key=lambda row: ids[row]), int)
-    scores, centre = scored.scores[rows], known.embeddings.mean(0)
-    new, old = (centred(E, centre) for E in (scored.embeddings[rows], known.embeddings))
-    picks = queue(scores, new, model.support_, size, old)
+        raise MotagsError("each film of the catalogue needs an id of its own: mend the column `id`")
+    training_films = model.films_
+    known_ids = {*training_films.ids, *model.others_}
+    rows = np.array(sorted((row for row, id_ in enumerate(ids) if id_ not in known_ids), key=lambda row: ids[row]), int)
+    scores, centre = scored.scores[rows], training_films.embeddings.mean(0)
+    new, known = (centred(E, centre) for E in (scored.embeddings[rows], training_films.embeddings))
+    picks = queue(scores, new, model.support_, size, known)
     return [
         Suggestion(
             ids[rows[pick.row]], titles[rows[pick.row]], pick.worth, pick.likeness,
@@ -97,18 +97,18 @@ def queue(
         MotagsError: the arrays don't fit each other, or a number is not finite.
     """
     _check(scores, embeddings, support, known)
-    hoped = scores.astype(np.float32, copy=False)  # (n, t)
-    expected = 1.0 + support  # (t,)
+    probabilities = scores.astype(np.float32, copy=False)  # (n, t)
+    expected_support = 1.0 + support  # (t,)
     nearest = _nearest(embeddings, known)  # (n,)
-    left = np.ones(len(scores), dtype=bool)
+    available = np.ones(len(scores), dtype=bool)
     picks = []
     for _ in range(min(size, len(scores))):
-        worth = np.where(left, hoped @ (1 / expected).astype(np.float32) * (1 - nearest**2), -1.0)
+        worth = np.where(available, probabilities @ (1 / expected_support).astype(np.float32) * (1 - nearest**2), -1.0)
         row = int(worth.argmax())
-        reasons = np.argsort(-hoped[row] / expected, kind="stable")[:REASONS].tolist()
+        reasons = np.argsort(-probabilities[row] / expected_support, kind="stable")[:REASONS].tolist()
         picks.append(Pick(row, float(worth[row]), float(nearest[row]), reasons))
-        left[row] = False
-        expected = expected + hoped[row]
+        available[row] = False
+        expected_support = expected_support + probabilities[row]
         nearest = np.maximum(nearest, _clipped(embeddings @ embeddings[row]))
     return picks
 

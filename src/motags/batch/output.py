@@ -1,4 +1,4 @@
-"""A run of `motags tag`: answers to a stream, or to a file that is whole or not there, by way of what a kill spares."""
+"""A run of `motags tag`: answers go to a stream, or to a file that appears whole; a killed run can go on."""
 
 import gzip
 import json
@@ -14,15 +14,11 @@ from motags.artifacts import sha256
 from motags.batch.formats import lines_of, write
 from motags.batch.job import Aside, Choice, Count, Engine, Job, TaggedFilm, counted
 from motags.errors import MotagsError
+from motags.machine import lock
 from motags.progress import Progress
 
-try:
-    import fcntl
-except ImportError:  # Windows: there nothing keeps two processes from one output
-    fcntl = None  # type: ignore[assignment]
-
 JOURNAL = "journal.json"
-OWN = {JOURNAL, "journal.tmp", "lock", "answers.jsonl", "set_aside.jsonl", "output"}  # in the folder of a run
+RUN_FILES = {JOURNAL, "journal.tmp", "lock", "answers.jsonl", "set_aside.jsonl", "output"}  # in the folder of a run
 BLOCK = 1024  # answers that are turned into another format at a time
 
 
@@ -39,18 +35,18 @@ def tag_to_stream(job: Job, engine: Engine, file: IO[bytes], kind: str) -> Count
     return count
 
 
-def tag_to_file(job: Job, engine: Engine, output: Path, kind: str, made_from: Mapping[str, Any]) -> Count:
+def tag_to_file(job: Job, engine: Engine, output: Path, kind: str, provenance: Mapping[str, Any]) -> Count:
     """Write the answers to a file, and the rows set aside to `OUTPUT.set_aside.jsonl`; give the count.
 
     A run that was killed goes on from its last whole chunk, with the same bytes in the end.
 
     Args:
-        made_from: as `made_from` gives it.
+        provenance: as `provenance_of` gives it.
 
     Raises:
         MotagsError: a killed run that made its answers from something else is in the way; see also `counted`.
     """
-    with _beside(output, made_from) as partial:
+    with _partial_run(output, provenance) as partial:
         total = job.total()
         with Progress("tagging", total and max(total - partial.count.films, 0), "films") as bar:
             for answers, aside, count in counted(job, engine, partial.count, partial.first_aside()):
@@ -60,11 +56,11 @@ def tag_to_file(job: Job, engine: Engine, output: Path, kind: str, made_from: Ma
         return partial.count
 
 
-def made_from(job: Job, choice: Choice, version: str, backend: str) -> dict[str, Any]:
-    """All that decides what the answers are, by the names that a message calls it.
+def provenance_of(job: Job, choice: Choice, version: str, backend: str) -> dict[str, Any]:
+    """All that determines the answers, by the names that messages use.
 
-    The format, the chunks, the threads and the engine may change before a run goes on; what comes from standard
-    input has no catalogue, and is never gone on with.
+    The format, the chunks, the threads and the engine may change before a run goes on; a run from
+    standard input has no catalogue and is never resumed.
     """
     return {
         "catalogue": sha256(job.source) if job.source else None,
@@ -77,30 +73,23 @@ def made_from(job: Job, choice: Choice, version: str, backend: str) -> dict[str,
 
 
 @contextmanager
-def _beside(output: Path, made_from: Mapping[str, Any]) -> Iterator["Partial"]:
+def _partial_run(output: Path, provenance: Mapping[str, Any]) -> Iterator["Partial"]:
     folder = output.with_name(output.name + ".partial")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = {entry.name for entry in folder.iterdir()}
-        if JOURNAL not in held and (strange := sorted(held - OWN)):
-            raise MotagsError(f"{folder} holds {strange[0]!r}, which no run made: name another output")
-        with (folder / "lock").open("w") as lock:
-            _hold(lock, output)
+        names = {entry.name for entry in folder.iterdir()}
+        if JOURNAL not in names and (foreign := sorted(names - RUN_FILES)):
+            raise MotagsError(f"{folder} holds {foreign[0]!r}, which motags did not write: name another output")
+        with (folder / "lock").open("w") as file:
+            if not lock(file):
+                raise MotagsError(f"another process makes {output}: wait for it, or name another output")
             try:
-                yield Partial(folder, made_from)
+                yield Partial(folder, provenance)
             finally:
                 if not (folder / JOURNAL).exists():  # nothing to go on with
                     shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
         raise MotagsError(f"{error.filename or folder} can't be written: {error.strerror or error}") from error
-
-
-def _hold(lock: IO[str], output: Path) -> None:
-    if fcntl:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise MotagsError(f"another process makes {output}: wait for it, or name another output") from None
 
 
 class Partial:
@@ -112,34 +101,34 @@ class Partial:
         count: how far the run is.
     """
 
-    def __init__(self, folder: Path, made_from: Mapping[str, Any]) -> None:
-        self._folder, self._made_from = folder, dict(made_from)
+    def __init__(self, folder: Path, provenance: Mapping[str, Any]) -> None:
+        self._folder, self._provenance = folder, dict(provenance)
         self._journal = folder / JOURNAL
         self._paths = {name: folder / f"{name}.jsonl" for name in ("answers", "set_aside")}
-        self.count, self._sizes = self._kept()
+        self.count, self._sizes = self._resumed()
         for name, path in self._paths.items():
             path.touch()
             if path.stat().st_size < self._sizes[name]:
                 raise self._damaged()
             os.truncate(path, self._sizes[name])
 
-    def _kept(self) -> tuple[Count, dict[str, int]]:
-        nothing = Count(), dict.fromkeys(self._paths, 0)
+    def _resumed(self) -> tuple[Count, dict[str, int]]:
+        beginning = Count(), dict.fromkeys(self._paths, 0)
         if not self._journal.exists():
-            return nothing
+            return beginning
         try:
-            kept = json.loads(self._journal.read_text(encoding="utf-8"))
-            made_from, count = kept["made_from"], Count(**kept["count"])
-            sizes = {name: int(kept["sizes"][name]) for name in self._paths}
-            other = sorted(name for name, value in self._made_from.items() if made_from.get(name) != value)
-            begun = made_from["catalogue"]
+            journal = json.loads(self._journal.read_text(encoding="utf-8"))
+            provenance, count = journal["made_from"], Count(**journal["count"])
+            sizes = {name: int(journal["sizes"][name]) for name in self._paths}
+            differences = sorted(name for name, value in self._provenance.items() if provenance.get(name) != value)
+            catalogue = provenance["catalogue"]
         except (ValueError, KeyError, TypeError, AttributeError):
             raise self._damaged() from None
-        if begun is None:  # from standard input: it can't go on
-            return nothing
-        if other:
+        if catalogue is None:  # from standard input: it can't go on
+            return beginning
+        if differences:
             raise MotagsError(
-                f"{self._folder} holds {count.films:,} films of a run with another {', another '.join(other)}: "
+                f"{self._folder} holds {count.films:,} films of a run with another {', another '.join(differences)}: "
                 "run that again to go on with it, or remove that folder to begin anew"
             )
         return count, sizes
@@ -156,7 +145,7 @@ class Partial:
                 _to_disk(file)
             self._sizes[name] += len(content)
         self.count = count
-        state = {"made_from": self._made_from, "count": asdict(count), "sizes": self._sizes}
+        state = {"made_from": self._provenance, "count": asdict(count), "sizes": self._sizes}
         temporary = self._journal.with_suffix(".tmp")
         with temporary.open("w", encoding="utf-8") as journal:
             json.dump(state, journal)
@@ -170,20 +159,20 @@ class Partial:
         return Aside(**json.loads(line)) if line else None
 
     def finish(self, output: Path, kind: str) -> None:
-        """Write the output whole, and the rows set aside beside it if there are any; then the folder has served."""
-        made = self._folder / "output"
-        with made.open("wb") as file:
+        """Write the output whole, and the rows set aside beside it if there are any; then the folder is not needed."""
+        temporary = self._folder / "output"
+        with temporary.open("wb") as file:
             if output.suffix == ".gz":
                 with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
                     write(kind, self._blocks(), packed)  # type: ignore[arg-type]
             else:
                 write(kind, self._blocks(), file)
             _to_disk(file)
-        made.replace(output)
+        temporary.replace(output)
         aside = set_aside_of(output)
         if self.count.aside:
-            shutil.copyfile(self._paths["set_aside"], made)
-            made.replace(aside)
+            shutil.copyfile(self._paths["set_aside"], temporary)
+            temporary.replace(aside)
         else:
             aside.unlink(missing_ok=True)
         self._journal.unlink(missing_ok=True)  # without it nothing of the folder counts

@@ -1,4 +1,4 @@
-"""The same tagging on a Ray cluster: a model a worker, a chunk again where a worker died, answers in order.
+"""The same tagging on a Ray cluster: one model per worker, lost chunks repeated, answers in order.
 
 Every machine of the cluster needs `motags[ray]` and the model's folder under the same path.
 """
@@ -28,7 +28,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reports home otherw
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-TRIES = 5  # of a chunk whose worker died
+TRIES = 5  # of a chunk whose worker died, at most
 PATIENCE = 10.0  # seconds for a cluster to answer
 AHEAD = 3  # chunks a worker that are under way or wait to be written: bounds memory
 
@@ -64,7 +64,7 @@ class Worker:
 
 @contextmanager
 def on_cluster(model: ModelSpec, choice: Choice) -> Iterator[tuple[Engine, "Backend"]]:
-    """The engine that tags on the cluster that RAY_ADDRESS or this machine names, else on one made here for the time.
+    """The engine that tags on the cluster that RAY_ADDRESS or this machine names, else on a temporary one here.
 
     With it comes the backend that the model has there: GPUs need another, whose scores differ.
 
@@ -75,7 +75,7 @@ def on_cluster(model: ModelSpec, choice: Choice) -> Iterator[tuple[Engine, "Back
     """
     address = _address()
     settings: dict[str, Any] = {"include_dashboard": False} if address == "local" else {}
-    with redirect_stdout(sys.stderr):  # Ray prints what befalls its workers: not among the answers
+    with redirect_stdout(sys.stderr):  # Ray's messages about its workers must not stand among the answers
         try:
             try:
                 ray.init(address, logging_level=logging.ERROR, log_to_driver=False, **settings)
@@ -85,7 +85,7 @@ def on_cluster(model: ModelSpec, choice: Choice) -> Iterator[tuple[Engine, "Back
             gpus = _room("GPU", 1)
             backend: Backend = "torch" if gpus else model.backend
             workers = _workers(replace(model, backend=backend), gpus)
-            yield lambda chunks: _answered(workers, chunks, choice), backend
+            yield lambda chunks: _in_order(workers, chunks, choice), backend
         finally:
             ray.shutdown()
 
@@ -95,16 +95,17 @@ def _address() -> str:
 
     It has to answer: Ray itself would ask a dead one for five minutes, then end the process.
     """
-    if (named := os.environ.get("RAY_ADDRESS", "auto")) != "auto":
-        if ":" in named and not _answers(named):
-            raise MotagsError(f"no Ray cluster answers at RAY_ADDRESS = {named}")
-        return named
-    last = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray/ray_current_cluster"  # noqa: S108, Ray writes it there
-    started = last.read_text(encoding="utf-8").strip() if last.exists() else ""
-    return started if _answers(started) else "local"
+    if (address := os.environ.get("RAY_ADDRESS", "auto")) != "auto":
+        if ":" in address and not _is_reachable(address):
+            raise MotagsError(f"no Ray cluster answers at RAY_ADDRESS = {address}")
+        return address
+    folder = os.environ.get("RAY_TMPDIR", "/tmp")  # noqa: S108, Ray's own default
+    address_file = Path(folder) / "ray/ray_current_cluster"
+    local_address = address_file.read_text(encoding="utf-8").strip() if address_file.exists() else ""
+    return local_address if _is_reachable(local_address) else "local"
 
 
-def _answers(address: str) -> bool:
+def _is_reachable(address: str) -> bool:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     try:
         socket.create_connection((host, int(port)), timeout=PATIENCE).close()
@@ -118,15 +119,15 @@ def _workers(model: ModelSpec, gpus: int) -> list[Any]:
     count = gpus or _room("CPU", processors)
     if not count:
         raise MotagsError(f"no machine of the Ray cluster has {processors} processors: give fewer --threads")
-    one = replace(model, threads=processors)
+    worker_model = replace(model, threads=processors)
     share = {"num_gpus": 1, "num_cpus": 0} if gpus else {"num_cpus": processors}
     actor: Any = ray.remote(Worker).options(max_restarts=-1, max_task_retries=TRIES, **share)
-    return [actor.remote(one) for _ in range(count)]
+    return [actor.remote(worker_model) for _ in range(count)]
 
 
-def _room(resource: str, each: int) -> int:
+def _room(resource: str, amount: int) -> int:
     """How many workers that take `each` of a resource find room in the cluster."""
-    return sum(int(node["Resources"].get(resource, 0)) // each for node in ray.nodes() if node["Alive"])
+    return sum(int(node["Resources"].get(resource, 0)) // amount for node in ray.nodes() if node["Alive"])
 
 
 @dataclass
@@ -136,7 +137,7 @@ class _Task:
     answers: Any
 
 
-def _answered(workers: list[Any], chunks: Iterator[Chunk], choice: Choice) -> Iterator[tuple[Chunk, list[TaggedFilm]]]:
+def _in_order(workers: list[Any], chunks: Iterator[Chunk], choice: Choice) -> Iterator[tuple[Chunk, list[TaggedFilm]]]:
     """The chunks with their answers, in their order."""
     tasks: deque[_Task] = deque()
     for chunk in chunks:
@@ -151,8 +152,8 @@ def _answered(workers: list[Any], chunks: Iterator[Chunk], choice: Choice) -> It
 
 def _least_busy(workers: list[Any], tasks: "deque[_Task]") -> int:
     waiting = [task.answers for task in tasks]
-    done = set(ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]) if waiting else set()
-    busy = Counter(task.worker for task in tasks if task.answers not in done)
+    finished = set(ray.wait(waiting, num_returns=len(waiting), timeout=0)[0]) if waiting else set()
+    busy = Counter(task.worker for task in tasks if task.answers not in finished)
     return min(range(len(workers)), key=lambda worker: busy[worker])
 
 

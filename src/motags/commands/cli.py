@@ -21,7 +21,7 @@ EXTRAS = {  # packages that the base installation lacks, and the extra that brin
     "pyarrow": "parquet",
     "ray": "ray",
     **dict.fromkeys(["fastapi", "jinja2", "uvicorn"], "review"),
-    **dict.fromkeys(["filelock", "pandas", "pydantic", "requests", "rich", "ruamel", "scipy", "sklearn"], "train"),
+    **dict.fromkeys(["pandas", "pydantic", "requests", "rich", "ruamel", "scipy", "sklearn"], "train"),
     **dict.fromkeys(["sentence_transformers", "torch", "transformers"], "train"),
 }
 RENAMED = {  # options of before, and what they are called now

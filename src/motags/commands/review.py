@@ -31,7 +31,7 @@ def review(file: Path, model: Path, decisions: Path, host: str, port: int, revie
     """
     from motags.web.server import serve  # noqa: PLC0415
 
-    serve(file, model, decisions, host, port, reviewer, say=click.echo)
+    serve(file, model, decisions, host, port, reviewer, announce=click.echo)
 
 
 @click.command("review-export", no_args_is_help=True)

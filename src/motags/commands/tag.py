@@ -74,7 +74,7 @@ def tag(
         raise click.UsageError("parquet goes into a file: name it by --output")
     from motags.batch.formats import kind_of  # noqa: PLC0415
     from motags.batch.job import Choice, Job  # noqa: PLC0415
-    from motags.batch.output import made_from, tag_to_file, tag_to_stream  # noqa: PLC0415
+    from motags.batch.output import provenance_of, tag_to_file, tag_to_stream  # noqa: PLC0415
     from motags.tagger.tagger import Tagger  # noqa: PLC0415
 
     logging.basicConfig(format="motags: %(message)s")
@@ -95,7 +95,7 @@ def tag(
     printed = sys.stdout.buffer
     with _engine(engine, tagger, choice, model, backend, threads) as (run, own_backend):
         if to:
-            count = tag_to_file(job, run, to, kind, made_from(job, choice, tagger.version_, own_backend))
+            count = tag_to_file(job, run, to, kind, provenance_of(job, choice, tagger.version_, own_backend))
         else:
             count = tag_to_stream(job, run, printed, kind)
     click.echo(_summary(count, to), err=True)

@@ -33,8 +33,8 @@ class Corpus:
         tags = sorted(counts, key=lambda tag: (-counts[tag], tag))
         column = {tag: j for j, tag in enumerate(tags)}
         Y = np.zeros((len(films), len(tags)), dtype=bool)  # (n, t)
-        for i, own in enumerate(films["tags"]):
-            Y[i, [column[tag] for tag in own]] = True
+        for i, film_tags in enumerate(films["tags"]):
+            Y[i, [column[tag] for tag in film_tags]] = True
         return cls(list(films["id"]), list(films["title"]), list(films["text"]), tags, Y)
 
     def part(self, rows: np.ndarray) -> "Corpus":
@@ -44,7 +44,7 @@ class Corpus:
 
     @cached_property
     def digest(self) -> str:
-        """Says whether arrays made from a corpus belong to this one."""
+        """Identifies the corpus: arrays record the digest of the corpus that they were made from."""
         rows = zip(self.ids, self.texts, strict=True)
         content = "\0".join([*self.tags, *(part for row in rows for part in row)])
         return hashlib.sha256(content.encode() + np.packbits(self.Y).tobytes()).hexdigest()[:16]

@@ -6,21 +6,20 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from motags.dataset.corpus import Corpus, kinds_of, text_keys
 from motags.dataset.tag_vocabulary import Speller, one_number
 from motags.errors import MotagsError
 from motags.films.film import Film
 from motags.films.text import TextOrder, words_to_read
+from motags.params import Params
 
 MIN_FILMS = 10  # below this no split into train, validation and test makes sense
 
 
-class DatasetParams(BaseModel):
+class DatasetParams(Params):
     """Section `dataset` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     max_tags: Annotated[int, Field(ge=1)]
     min_films: Annotated[int, Field(ge=2)]

@@ -5,20 +5,21 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 from iterstrat.ml_stratifiers import MultilabelStratifiedKFold, MultilabelStratifiedShuffleSplit
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from motags.dataset.corpus import Corpus, text_keys
 from motags.errors import MotagsError
+from motags.params import Params
 
 PARTS = ("train", "validation", "test")
-MIN_STRATIFIED = 20  # fewer texts are drawn at random: there is nothing to balance
-MOST_STRATIFIED = 5 * 10**9  # texts by squared tags, which it takes: more are drawn at random, as many even out
+MIN_STRATIFIED = 20  # fewer texts are split at random: there is nothing to balance
+MOST_STRATIFIED = (
+    5 * 10**9
+)  # texts times squared tags, its time: more are split at random, where large numbers even out
 
 
-class SplitParams(BaseModel):
+class SplitParams(Params):
     """Section `split` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     test: Annotated[float, Field(gt=0, le=0.9)]
     validation: Annotated[float, Field(gt=0, le=0.9)]
@@ -38,10 +39,10 @@ def split(corpus: Corpus, params: SplitParams, seed: int) -> np.ndarray:
     group, Y = _grouped(corpus.texts, corpus.Y)
     if len(Y) < len(PARTS):
         raise MotagsError(f"the films have only {len(Y)} different texts: train, validation and test need one each")
-    rest, test = _draw(Y, params.test, seed, leave=2)
-    train, validation = _draw(Y[rest], params.validation, seed + 1, leave=1)
+    remaining, test = _draw(Y, params.test, seed, leave=2)
+    train, validation = _draw(Y[remaining], params.validation, seed + 1, leave=1)
     part = np.empty(len(Y), dtype=object)
-    part[test], part[rest[train]], part[rest[validation]] = "test", "train", "validation"
+    part[test], part[remaining[train]], part[remaining[validation]] = "test", "train", "validation"
     return part[group].astype(str)
 
 
@@ -57,9 +58,9 @@ def folds_of(texts: list[str], Y: np.ndarray, k: int, seed: int) -> np.ndarray:
     group, Y = _grouped(texts, Y)
     fold = np.random.default_rng(seed).permutation(np.arange(len(Y)) % k)
     if _can_be_stratified(Y):
-        drawer = MultilabelStratifiedKFold(k, shuffle=True, random_state=seed)
-        for number, (_, held) in enumerate(drawer.split(Y, _two_columns(Y))):
-            fold[held] = number
+        splitter = MultilabelStratifiedKFold(k, shuffle=True, random_state=seed)
+        for number, (_, members) in enumerate(splitter.split(Y, _two_columns(Y))):
+            fold[members] = number
     return fold[group]
 
 
@@ -82,11 +83,11 @@ def _two_columns(Y: np.ndarray) -> np.ndarray:
 
 
 def _draw(Y: np.ndarray, share: float, seed: int, leave: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows kept, at least `leave`, and rows drawn, at least one."""
+    """The rows that are left, at least `leave`, and the share of rows that is drawn, at least one."""
     if _can_be_stratified(Y):
-        drawer = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+        splitter = MultilabelStratifiedShuffleSplit(n_splits=1, test_size=share, random_state=seed)
         labels = _two_columns(Y)
-        kept, drawn = next(drawer.split(labels, labels))
+        kept, drawn = next(splitter.split(labels, labels))
         if len(kept) >= leave and len(drawn):
             return np.sort(kept), np.sort(drawn)
     order = np.random.default_rng(seed).permutation(len(Y))
@@ -95,13 +96,13 @@ def _draw(Y: np.ndarray, share: float, seed: int, leave: int) -> tuple[np.ndarra
 
 
 def deviation(corpus: Corpus, part: np.ndarray, share: float) -> dict[str, object]:
-    """How many films each part has, and how far the tags' test shares are from the share asked for."""
-    off = np.abs(corpus.Y[part == "test"].sum(0) / corpus.Y.sum(0) - share)  # (t,)
+    """How many films each part has, and how far the tags' test shares are from the requested share."""
+    deviations = np.abs(corpus.Y[part == "test"].sum(0) / corpus.Y.sum(0) - share)  # (t,)
     return {
         "films": {name: int((part == name).sum()) for name in PARTS},
         "test_share": float((part == "test").mean()),
-        "largest_deviation": float(off.max()),
-        "mean_deviation": float(off.mean()),
+        "largest_deviation": float(deviations.max()),
+        "mean_deviation": float(deviations.mean()),
     }
 
 

@@ -66,24 +66,24 @@ def one_number(counts: Counter[str]) -> dict[str, str]:
     forms: dict[str, list[str]] = defaultdict(list)
     for tag in sorted(counts):
         forms[_stem(tag, counts, engine)].append(tag)
-    same = {}
+    replacements = {}
     for stem, tags in forms.items():
         winner = max(tags, key=lambda tag: (counts[tag], tag == stem))
-        same.update({tag: winner for tag in tags if tag != winner})
-    return same
+        replacements.update({tag: winner for tag in tags if tag != winner})
+    return replacements
 
 
 def _stem(tag: str, counts: Counter[str], engine: "inflect.engine") -> str:
     """The singular of the singular … of a tag, as far as these occur."""
-    seen = {tag}
+    forms = {tag}
     while True:
         head, _, last = tag.rpartition(" ")
-        single = engine.singular_noun(last) if last.isalpha() and tag == tag.casefold() else False
-        other = f"{head} {single}".strip()
-        if not single or other in seen or other not in counts:
+        word = engine.singular_noun(last) if last.isalpha() and tag == tag.casefold() else False
+        singular = f"{head} {word}".strip()
+        if not word or singular in forms or singular not in counts:
             return tag
-        seen.add(other)
-        tag = other
+        forms.add(singular)
+        tag = singular
 
 
 def read_synonyms(path: Path) -> dict[str, str]:
@@ -109,32 +109,30 @@ def read_descriptions(path: Path, tags: list[str]) -> list[str]:
     Raises:
         MotagsError: the file is missing or not of that form, or describes a tag twice.
     """
-    described: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     for line, (tag, description) in enumerate(_pairs(path, DESCRIPTIONS), start=2):
-        if composed(tag) in described:
+        if composed(tag) in descriptions:
             raise MotagsError(f"{path}, line {line}: {tag!r} is described twice; keep one")
-        described[composed(tag)] = composed(description)
-    return [described.get(tag, "") for tag in tags]
+        descriptions[composed(tag)] = composed(description)
+    return [descriptions.get(tag, "") for tag in tags]
 
 
 def _pairs(path: Path, header: list[str]) -> list[list[str]]:
     """The rows of a CSV file with two columns, both filled."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first, *rows = csv.reader(file, strict=True)
+            columns, *rows = csv.reader(file, strict=True)
     except FileNotFoundError:
         raise MotagsError(
-            f"{path} is missing: it is CSV with the columns {','.join(header)}, if without rows"
+            f"{path} is missing: make a CSV file with the columns {','.join(header)}, with or without rows"
         ) from None
     except (ValueError, csv.Error) as error:
         raise MotagsError(f"{path} can't be read as CSV with the columns {','.join(header)}: {error}") from None
-    if first != header:
-        raise MotagsError(f"{path}, line 1: the columns are {','.join(header)}, not {','.join(first)}")
+    if columns != header:
+        raise MotagsError(f"{path}, line 1: expected the columns {','.join(header)}, got {','.join(columns)}")
     for line, row in enumerate(rows, start=2):
         if len(row) != len(header) or not all(map(str.strip, row)):
-            raise MotagsError(
-                f"{path}, line {line}: a {header[0]} and a {header[1]} are expected, not {','.join(row)!r}"
-            )
+            raise MotagsError(f"{path}, line {line}: expected a {header[0]} and a {header[1]}, got {','.join(row)!r}")
     return rows
 
 

@@ -32,8 +32,8 @@ def tfidf_regression(train: list[str], Y: np.ndarray, texts: list[str], params: 
     X_new = vectorizer.transform(texts)
     scores = np.empty((len(texts), Y.shape[1]), dtype=np.float32)
     for j, y in enumerate(Y.T):
-        alike = y.all() or not y.any()  # nothing to tell apart
-        scores[:, j] = y[0] if alike else regression(params, seed).fit(X, y).predict_proba(X_new)[:, 1]
+        single_class = y.all() or not y.any()  # nothing to tell apart
+        scores[:, j] = y[0] if single_class else regression(params, seed).fit(X, y).predict_proba(X_new)[:, 1]
     return scores
 
 

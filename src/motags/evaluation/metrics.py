@@ -4,18 +4,18 @@ from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from sklearn.metrics import precision_recall_curve, roc_auc_score
+
+from motags.params import Params
 
 KS = (1, 3, 5)
 PAPER_THRESHOLD = 0.5
-RULES = ("", "_tuned")  # a threshold of 0.5, and the method's own or tuned ones
+RULES = ("", "_tuned")  # a threshold of 0.5; the method's own thresholds or tuned ones
 
 
-class EvaluateParams(BaseModel):
+class EvaluateParams(Params):
     """Section `evaluate` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     shrinkage: Annotated[float, Field(ge=0)]
     head: Annotated[float, Field(gt=0, lt=1)]
@@ -23,7 +23,7 @@ class EvaluateParams(BaseModel):
     resamples: Annotated[int, Field(ge=10, le=100_000)]
 
     @model_validator(mode="after")
-    def _apart(self) -> Self:
+    def _bands_fit(self) -> Self:
         if self.head + self.tail > 1:
             raise ValueError(f"head {self.head:g} and tail {self.tail:g} are more than all tags together: lower one")
         return self
@@ -39,31 +39,31 @@ def micro_f1(Y: np.ndarray, P: np.ndarray) -> float:
     return float(_f1((Y & P).sum(), P.sum(), Y.sum()))
 
 
-def _f1(hits: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    return 2 * hits / np.maximum(predicted + true, 1)
+def _f1(hits: np.ndarray, predicted: np.ndarray, support: np.ndarray) -> np.ndarray:
+    return 2 * hits / np.maximum(predicted + support, 1)
 
 
 def best_thresholds(Y: np.ndarray, S: np.ndarray, shrinkage: float) -> np.ndarray:
     """A threshold a tag, (t,), that maximises F1 on validation films, shrunk to the one best for all.
 
-    threshold = (support * own + shrinkage * common) / (support + shrinkage): a tag that few
-    validation films bear follows the common threshold. A film gets a tag at or above its threshold;
+    threshold = (support * per_tag + shrinkage * shared) / (support + shrinkage): a tag that few
+    validation films bear follows the shared threshold. A film gets a tag at or above its threshold;
     scores of 0 never count.
     """
-    common = _best_threshold(Y.ravel(), S.ravel())
-    own = np.array([_best_threshold(y, s) for y, s in zip(Y.T, S.T, strict=True)])
+    shared = _best_threshold(Y.ravel(), S.ravel())
+    per_tag = np.array([_best_threshold(y, s) for y, s in zip(Y.T, S.T, strict=True)])
     support = Y.sum(0)
     trust = support / np.maximum(support + shrinkage, np.finfo(float).tiny)  # 0 for a tag that no film bears
-    return trust * own + (1 - trust) * common
+    return trust * per_tag + (1 - trust) * shared
 
 
 def _best_threshold(y: np.ndarray, s: np.ndarray) -> float:
     order = np.argsort(-s, kind="stable")
     s, hits = s[order], np.cumsum(y[order])
-    last = np.append(s[1:] != s[:-1], True) & (s > 0)  # ties are decided together
-    if not last.any() or not y.any():
+    ends_tie = np.append(s[1:] != s[:-1], True) & (s > 0)  # ties are decided together
+    if not ends_tie.any() or not y.any():
         return PAPER_THRESHOLD
-    f1 = np.where(last, _f1(hits, np.arange(1, len(s) + 1), y.sum()), -1.0)
+    f1 = np.where(ends_tie, _f1(hits, np.arange(1, len(s) + 1), y.sum()), -1.0)
     best = int(f1.argmax())
     above, below = float(s[best]), max(float(s[best + 1]), 0.0) if best + 1 < len(s) else 0.0
     middle = (above + below) / 2
@@ -83,23 +83,23 @@ def propensity(Y: np.ndarray, a: float = 0.55, b: float = 1.5) -> np.ndarray:
 
 
 def ranking(Y: np.ndarray, S: np.ndarray, inverse_propensity: np.ndarray) -> dict[str, np.ndarray]:
-    """Per-film parts of P@1, P@3, P@5, nDCG@5 and PSP@5; one sort serves them all. A score of 0 is no answer.
+    """Per-film parts of P@1, P@3, P@5, nDCG@5 and PSP@5; one sort serves them all. A score of 0 is no prediction.
 
     Returns:
         Arrays (n,); the mean of `p_at_k` and `ndcg_at_5` is the metric. PSP@5 is the sum of
-        `psp_at_5` over the sum of `psp_at_5_best`, the gain of the best possible answer.
+        `psp_at_5` over the sum of `psp_at_5_best`, the gain of the best possible ranking.
     """
     width = max(KS)
     top = np.argsort(-S, axis=1, kind="stable")[:, :width]  # (n, <= 5)
-    answered = np.take_along_axis(S, top, axis=1) > 0  # (n, <= 5)
-    hit = np.take_along_axis(Y, top, axis=1) & answered  # (n, <= 5)
+    scored = np.take_along_axis(S, top, axis=1) > 0  # (n, <= 5)
+    hit = np.take_along_axis(Y, top, axis=1) & scored  # (n, <= 5)
     discount = 1 / np.log2(np.arange(2, hit.shape[1] + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(Y.sum(1), hit.shape[1])]
     gain = Y * inverse_propensity  # (n, t)
     best = -np.sort(-gain, axis=1)[:, :width]
     parts = {f"p_at_{k}": hit[:, :k].sum(1) / k for k in KS}
     parts["ndcg_at_5"] = (hit * discount).sum(1) / np.maximum(ideal, discount[0])
-    parts["psp_at_5"] = (np.take_along_axis(gain, top, axis=1) * answered).sum(1)
+    parts["psp_at_5"] = (np.take_along_axis(gain, top, axis=1) * scored).sum(1)
     parts["psp_at_5_best"] = best.sum(1)
     return parts
 
@@ -136,7 +136,7 @@ class MethodScores(NamedTuple):
 
 
 class Evaluator:
-    """Scores methods on the test films alike, and compares two by a paired bootstrap.
+    """Scores every method on the same test films, and compares two by a paired bootstrap.
 
     Args:
         Y_train, Y_validation, Y_test: labels of the three parts, (n, t) bool each.
@@ -150,51 +150,51 @@ class Evaluator:
         self.inverse_propensity = 1 / propensity(Y_train)
         self.bands = frequency_bands(Y_train.sum(0), params.head, params.tail)
 
-    def decisions(self, answer: MethodScores) -> dict[str, np.ndarray]:
+    def decisions(self, method: MethodScores) -> dict[str, np.ndarray]:
         """Decisions on the test films at 0.5 (the paper's) and at the method's or tuned thresholds ("_tuned")."""
-        tuned = answer.thresholds
+        tuned = method.thresholds
         if tuned is None:
-            tuned = best_thresholds(self.Y_validation, answer.validation, self.params.shrinkage)
-        return {"": decide(answer.test, PAPER_THRESHOLD), "_tuned": decide(answer.test, tuned)}
+            tuned = best_thresholds(self.Y_validation, method.validation, self.params.shrinkage)
+        return {"": decide(method.test, PAPER_THRESHOLD), "_tuned": decide(method.test, tuned)}
 
-    def scores(self, answer: MethodScores) -> dict[str, float]:
+    def scores(self, method: MethodScores) -> dict[str, float]:
         """All metrics of one method."""
-        parts = self._parts(answer)
+        parts = self._parts(method)
         scores = _combine(parts, np.ones((1, len(self.Y_test))))
         result = {name: float(values[0]) for name, values in scores.items()}
-        result["macro_auc"] = macro_auc(self.Y_test, answer.test)
-        result["calibration_error"] = calibration_error(self.Y_test, answer.test)
+        result["macro_auc"] = macro_auc(self.Y_test, method.test)
+        result["calibration_error"] = calibration_error(self.Y_test, method.test)
         for rule in RULES:
-            per_tag = f1_per_tag(self.Y_test, parts[f"marked{rule}"])
+            per_tag = f1_per_tag(self.Y_test, parts[f"predicted{rule}"])
             for band, tags in self.bands.items():
                 result[f"macro_f1_{band}{rule}"] = float(per_tag[tags].mean()) if len(tags) else 0.0
         return result
 
-    def difference(self, answer: MethodScores, other: MethodScores, seed: int) -> dict[str, dict[str, float]]:
+    def difference(self, method: MethodScores, other: MethodScores, seed: int) -> dict[str, dict[str, float]]:
         """95 % intervals of the difference of two methods, by resampling the test films in pairs."""
         weights = resamples(len(self.Y_test), self.params.resamples, seed)
-        ours, theirs = (self.resampled(each, weights) for each in (answer, other))
-        return {name: interval(ours[name] - theirs[name]) for name in ours}
+        values, other_values = (self.resampled(each, weights) for each in (method, other))
+        return {name: interval(values[name] - other_values[name]) for name in values}
 
-    def resampled(self, answer: MethodScores, weights: np.ndarray) -> dict[str, np.ndarray]:
+    def resampled(self, method: MethodScores, weights: np.ndarray) -> dict[str, np.ndarray]:
         """The metrics of one method, (r,) each, with the n test films weighted by each row of weights (r, n)."""
-        return _combine(self._parts(answer), weights)
+        return _combine(self._parts(method), weights)
 
-    def _parts(self, answer: MethodScores) -> dict[str, np.ndarray]:
-        parts = ranking(self.Y_test, answer.test, self.inverse_propensity)
-        for rule, P in self.decisions(answer).items():
-            parts |= {f"hits{rule}": self.Y_test & P, f"marked{rule}": P}
-        return parts | {"true": self.Y_test}
+    def _parts(self, method: MethodScores) -> dict[str, np.ndarray]:
+        parts = ranking(self.Y_test, method.test, self.inverse_propensity)
+        for rule, P in self.decisions(method).items():
+            parts |= {f"hits{rule}": self.Y_test & P, f"predicted{rule}": P}
+        return parts | {"labels": self.Y_test}
 
 
 def _combine(parts: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
     """Metrics from per-film parts, one value for each row of weights (r, n)."""
     scores = {}
-    true = weights @ parts["true"]  # (r, t)
+    support = weights @ parts["labels"]  # (r, t)
     for rule in RULES:
-        hits, marked = weights @ parts[f"hits{rule}"], weights @ parts[f"marked{rule}"]
-        scores[f"micro_f1{rule}"] = _f1(hits.sum(1), marked.sum(1), true.sum(1))
-        scores[f"macro_f1{rule}"] = _f1(hits, marked, true).mean(1)
+        hits, predicted = weights @ parts[f"hits{rule}"], weights @ parts[f"predicted{rule}"]
+        scores[f"micro_f1{rule}"] = _f1(hits.sum(1), predicted.sum(1), support.sum(1))
+        scores[f"macro_f1{rule}"] = _f1(hits, predicted, support).mean(1)
     for name in [f"p_at_{k}" for k in KS] + ["ndcg_at_5"]:
         scores[name] = weights @ parts[name] / weights.sum(1)
     scores["psp_at_5"] = (weights @ parts["psp_at_5"]) / (weights @ parts["psp_at_5_best"])
@@ -217,5 +217,5 @@ def precision_recall(Y: np.ndarray, S: np.ndarray, points: int = 100) -> pd.Data
     precision, recall, thresholds = precision_recall_curve(Y.ravel(), S.ravel())
     scored = np.append(thresholds > 0, True)
     precision, recall = precision[scored][::-1], recall[scored][::-1]  # the best precision of a recall comes first
-    nearest = np.unique([np.abs(recall - at).argmin() for at in np.linspace(0, recall.max(), points)])
+    nearest = np.unique([np.abs(recall - level).argmin() for level in np.linspace(0, recall.max(), points)])
     return pd.DataFrame({"recall": recall[nearest], "precision": precision[nearest]})

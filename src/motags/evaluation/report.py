@@ -14,7 +14,7 @@ NAMES = [row.key for row in ROWS]
 def evaluate(
     corpus: Corpus, parts: dict[str, np.ndarray], scores: dict[str, np.ndarray], params: EvaluateParams, seed: int
 ) -> tuple[dict[str, object], pd.DataFrame, pd.DataFrame]:
-    """Score all methods (paper, Table 3 and the rows that tell its parts apart).
+    """Score all methods (paper, Table 3, and the rows of the ablation).
 
     Args:
         parts: rows of train, validation and test; scores: each method's (n, t) scores of all films, and the (t,)
@@ -25,24 +25,24 @@ def evaluate(
     """
     train, validation, test = (parts[name] for name in ("train", "validation", "test"))
     evaluator = Evaluator(corpus.Y[train], corpus.Y[validation], corpus.Y[test], params)
-    of = {
+    methods = {
         name: MethodScores(scores[name][validation], scores[name][test], scores.get(f"{name}_thresholds"))
         for name in NAMES
     }
-    metrics: dict[str, dict[str, object]] = {name: dict(evaluator.scores(of[name])) for name in NAMES}
+    metrics: dict[str, dict[str, object]] = {name: dict(evaluator.scores(methods[name])) for name in NAMES}
     for row in ROWS:
         for other in row.compared:
-            metrics[row.key][f"difference_to_{other}"] = evaluator.difference(of[row.key], of[other], seed)
+            metrics[row.key][f"difference_to_{other}"] = evaluator.difference(methods[row.key], methods[other], seed)
     plotted = [row.key for row in ROWS if row.plotted]
-    tags = pd.concat([_tag_table(corpus, train, evaluator, name, of[name]) for name in plotted], ignore_index=True)
-    curves = [precision_recall(evaluator.Y_test, of[name].test).assign(method=name) for name in NAMES]
+    tags = pd.concat([_tag_table(corpus, train, evaluator, name, methods[name]) for name in plotted], ignore_index=True)
+    curves = [precision_recall(evaluator.Y_test, methods[name].test).assign(method=name) for name in NAMES]
     return dict(metrics), tags, pd.concat(curves, ignore_index=True)
 
 
 def _tag_table(
-    corpus: Corpus, train: np.ndarray, evaluator: Evaluator, name: str, answer: MethodScores
+    corpus: Corpus, train: np.ndarray, evaluator: Evaluator, name: str, method: MethodScores
 ) -> pd.DataFrame:
-    f1 = f1_per_tag(evaluator.Y_test, evaluator.decisions(answer)["_tuned"])
+    f1 = f1_per_tag(evaluator.Y_test, evaluator.decisions(method)["_tuned"])
     support = corpus.Y[train].sum(0)
     return pd.DataFrame({"tag": corpus.tags, "support": support, "f1": f1, "method": name})
 

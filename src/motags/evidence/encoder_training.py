@@ -10,14 +10,15 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sentence_transformers import SentenceTransformer
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from motags.errors import MotagsError
+from motags.errors import MotagsError, refuse_infinite
 from motags.evidence.label_attention import TagEncoder, tokenized, transformer_of
 from motags.paper.embedder import MAX_GRADIENT_NORM, EmbedderParams, be_repeatable, device_of, slope, uses_bfloat16
+from motags.params import Params
 from motags.progress import reported
 
 WARMUP = 0.1  # share of the steps in which the rate rises
@@ -28,10 +29,8 @@ BUCKET = 50  # batches among which films of like length are put together
 Loss = Callable[..., Tensor]
 
 
-class TagEncoderParams(BaseModel):
+class TagEncoderParams(Params):
     """Section `tagger.encoder` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     trained_layers: Annotated[int, Field(ge=1)]
     epochs: Annotated[int, Field(ge=1, le=1000)]
@@ -136,6 +135,7 @@ def tune(
     optimizer = torch.optim.AdamW([{"params": _trained(part), "lr": rate} for part, rate in rates.items()])
     rng = np.random.default_rng(seed)
     batches = _batches(states.lengths, params, seed)
+    remedy = f"lower tagger.encoder.learning_rate (now {params.learning_rate:g}) or set embedder.precision to float32"
     for step, rows in enumerate(reported(batches, "tuning the encoder on tags", "batches"), start=1):
         for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
             group["lr"] = rate * slope(step / (len(batches) + 1), WARMUP)
@@ -146,11 +146,7 @@ def tune(
             logits, _ = model(there, drawn, inputs_embeds=values)  # (b, t)
         losses = loss(logits.float(), labels if drawn is None else labels[:, drawn], reduction="none")
         total = (losses if weight is None else losses * weight).sum() / len(rows)
-        if not math.isfinite(total.item()):
-            raise MotagsError(
-                f"the tag encoder's loss became {total.item()}: lower tagger.encoder.learning_rate (now "
-                f"{params.learning_rate:g}) or set embedder.precision to float32"
-            )
+        refuse_infinite(total.item(), "the tag encoder's loss", remedy)
         optimizer.zero_grad()
         total.backward()
         nn.utils.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)

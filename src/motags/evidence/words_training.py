@@ -6,7 +6,7 @@ from typing import Annotated
 import joblib
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
@@ -15,6 +15,7 @@ from motags.errors import MotagsError
 from motags.evidence.sparse import SparseRows
 from motags.evidence.tfidf import Tfidf
 from motags.evidence.words import Words
+from motags.params import Params
 
 MOST_FILMS = 20_000  # of a tag's regression that do not bear it; more change little and cost much
 MOST_PAIRS = 20_000_000  # such (film, tag) pairs of all tags together; at least LEAST_FILMS a tag
@@ -24,10 +25,8 @@ MOST_COEFFICIENTS = 50_000_000  # kept of all tags: of more, each tag keeps its 
 KEPT = 4_000
 
 
-class WordsParams(BaseModel):
+class WordsParams(Params):
     """Section `tfidf` of params.yaml, and `tagger.words`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     max_ngram: Annotated[int, Field(ge=1, le=5)]
     min_df: Annotated[int, Field(ge=1)]

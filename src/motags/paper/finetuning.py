@@ -19,7 +19,7 @@ from torch import nn
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from motags.artifacts import checked, is_first_process, sealing
-from motags.errors import MotagsError
+from motags.errors import MotagsError, refuse_infinite
 from motags.paper.embedder import (
     MAX_GRADIENT_NORM,
     EmbedderParams,
@@ -68,22 +68,22 @@ def finetune(
     for epoch in range(_epochs_done(steps) + 1, params.epochs + 1):
         torch.manual_seed(seed + epoch)
         batches = _batches([len(ids) for ids in tokens], params.batch_size, seed + epoch)
-        mine = batches[accelerator.process_index :: accelerator.num_processes]
-        own = mine[: len(batches) // accelerator.num_processes]  # as many as every other process has
-        if not own:
+        per_process = len(batches) // accelerator.num_processes
+        process_batches = batches[accelerator.process_index :: accelerator.num_processes][:per_process]
+        if not process_batches:
             raise MotagsError(
                 f"{len(batches)} batches are too few for {accelerator.num_processes} processes: start fewer, or lower "
                 "embedder.batch_size"
             )
-        for i, rows in enumerate(reported(own, f"epoch {epoch}", "batches")):
-            progress = (epoch - 1 + (i + 1) / len(own)) / params.epochs
+        for i, rows in enumerate(reported(process_batches, f"epoch {epoch}", "batches")):
+            progress = (epoch - 1 + (i + 1) / len(process_batches)) / params.epochs
             for group in optimizer.param_groups:
                 group["lr"] = params.learning_rate * slope(progress, params.warmup)
             padded = encoder.tokenizer.pad({"input_ids": [tokens[row] for row in rows]}, return_tensors="pt")
             step = _step(accelerator, model, optimizer, padded, labels[rows], params)
             steps.append({"epoch": epoch, "films": len(rows)} | step)
         _log_epoch(steps, epoch)
-        _keep(checkpoint, key, accelerator.unwrap_model(model), optimizer, steps)
+        _save_checkpoint(checkpoint, key, accelerator.unwrap_model(model), optimizer, steps)
     return pd.DataFrame(steps, columns=["epoch", "films", "loss", "triplets", "anchors"])
 
 
@@ -109,9 +109,7 @@ def _prepare(encoder: SentenceTransformer, params: EmbedderParams) -> None:
     """Set the dropout; freeze the token embeddings and the bottom layers."""
     layers = layers_of(encoder)
     if params.frozen_layers >= len(layers):
-        raise MotagsError(
-            f"embedder.frozen_layers = {params.frozen_layers} leaves nothing to train of {len(layers)} layers"
-        )
+        raise MotagsError(f"embedder.frozen_layers = {params.frozen_layers} freezes all {len(layers)} layers: lower it")
     if params.frozen_layers:
         encoder.requires_grad_(False)
         layers[params.frozen_layers :].requires_grad_(True)
@@ -127,16 +125,16 @@ def _step(
     with accelerator.autocast():
         embeddings = model(dict(padded))["sentence_embedding"]  # (b, d)
     loss, triplets, anchors = triplet_loss(embeddings, labels, params.margin, params.ties)
-    if not math.isfinite(value := loss.item()):
-        raise MotagsError(
-            f"the triplet loss became {value}: lower embedder.learning_rate (now {params.learning_rate:g}) or set "
-            "embedder.precision to float32; the last whole epoch is kept"
-        )
+    remedy = (
+        f"lower embedder.learning_rate (now {params.learning_rate:g}) or set embedder.precision to float32; "
+        "the last whole epoch is kept"
+    )
+    refuse_infinite(loss.item(), "the triplet loss", remedy)
     accelerator.backward(loss)
     accelerator.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
     optimizer.step()
     optimizer.zero_grad()
-    return {"loss": value, "triplets": triplets, "anchors": anchors}
+    return {"loss": loss.item(), "triplets": triplets, "anchors": anchors}
 
 
 def _batches(lengths: list[int], batch_size: int, seed: int) -> list[np.ndarray]:
@@ -148,9 +146,9 @@ def _batches(lengths: list[int], batch_size: int, seed: int) -> list[np.ndarray]
 
 
 def _log_epoch(steps: list[dict[str, float]], epoch: int) -> None:
-    own = pd.DataFrame([step for step in steps if step["epoch"] == epoch])
-    share = own["anchors"].sum() / own["films"].sum()
-    log.info("epoch %d: loss %.4f, %.0f %% of films are anchors", epoch, own["loss"].mean(), 100 * share)
+    epoch_steps = pd.DataFrame([step for step in steps if step["epoch"] == epoch])
+    share = epoch_steps["anchors"].sum() / epoch_steps["films"].sum()
+    log.info("epoch %d: loss %.4f, %.0f %% of films are anchors", epoch, epoch_steps["loss"].mean(), 100 * share)
 
 
 def summary(steps: pd.DataFrame) -> dict[str, object]:
@@ -168,8 +166,8 @@ def loss_curve(steps: pd.DataFrame, points: int = 60) -> pd.DataFrame:
     if steps.empty:
         return pd.DataFrame(columns=["epoch", "loss", "anchors"])
     stretch = np.arange(len(steps)) * min(points, len(steps)) // len(steps)
-    done = (np.arange(len(steps)) + 1) / len(steps) * steps["epoch"].max()
-    steps = steps.assign(done=done, share=steps["anchors"] / steps["films"])
+    epochs_done = (np.arange(len(steps)) + 1) / len(steps) * steps["epoch"].max()
+    steps = steps.assign(done=epochs_done, share=steps["anchors"] / steps["films"])
     curve = steps.groupby(stretch).agg(epoch=("done", "max"), loss=("loss", "mean"), anchors=("share", "mean"))
     return curve.reset_index(drop=True)
 
@@ -177,7 +175,7 @@ def loss_curve(steps: pd.DataFrame, points: int = 60) -> pd.DataFrame:
 def _key(
     encoder: SentenceTransformer, texts: list[str], Y: np.ndarray, params: EmbedderParams, seed: int, processes: int
 ) -> str:
-    """Says whether a checkpoint belongs to this run."""
+    """Identifies a run: the checkpoint of another run has another key."""
     digest = hashlib.sha256(f"{params.model_dump_json()} {seed} {Y.shape} {processes}".encode())
     digest.update("\0".join(texts).encode() + np.packbits(Y).tobytes())
     for tensor in encoder.state_dict().values():
@@ -185,7 +183,7 @@ def _key(
     return digest.hexdigest()
 
 
-def _keep(
+def _save_checkpoint(
     checkpoint: Path, key: str, encoder: SentenceTransformer, optimizer: Any, steps: Iterable[dict[str, float]]
 ) -> None:
     tensors = {f"encoder.{name}": tensor for name, tensor in encoder.state_dict().items()}

@@ -8,23 +8,22 @@ from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from motags.artifacts import checked, sealing
-from motags.errors import MotagsError
+from motags.errors import refuse_infinite
+from motags.params import Params
 
 PREDICT_ROWS = 4096  # films of all clusters in one forward pass: bounds memory, changes no score
 
 log = logging.getLogger(__name__)
 
 
-class LocalModelsParams(BaseModel):
+class LocalModelsParams(Params):
     """Section `local_models` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     min_count: Annotated[int, Field(ge=1)]
     min_tags: Annotated[int, Field(ge=1)]
@@ -51,7 +50,7 @@ class Dense(nn.Module):
 
     def __init__(self, k: int, inputs: int, outputs: int) -> None:
         super().__init__()
-        bound = 1 / math.sqrt(inputs)  # nn.Linear's own start
+        bound = 1 / math.sqrt(inputs)  # nn.Linear's initialisation
         self.weight = nn.Parameter(torch.empty(k, inputs, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(k, 1, outputs).uniform_(-bound, bound))
 
@@ -99,7 +98,7 @@ class LocalModels:
         self.random_state = random_state
 
     def fit(self, X: np.ndarray, Y: np.ndarray, clusters: np.ndarray) -> Self:
-        """Train all networks together; an epoch shows as many films as X has, equally many to each network.
+        """Train all networks together; an epoch shows as many films as X has, the same number to each network.
 
         Args:
             X: (n, d) float32 embeddings; Y: (n, t) bool; clusters: (n,) int, each cluster with a film.
@@ -114,21 +113,18 @@ class LocalModels:
         self.tags_ = [self._tags(Y[rows].sum(0)) for rows in members]
         self.inputs_ = X.shape[1]
         self.networks_ = self._build()
-        films, targets, weights, real = self._targets(X, Y, members)
+        films, targets, weights, output_mask = self._targets(X, Y, members)
         draws = self._draws(members)  # (steps, k, b)
         optimizer = torch.optim.Adam(self.networks_.parameters(), lr=self.params.learning_rate)
         cluster = torch.arange(k)[:, None]
+        remedy = f"lower local_models.learning_rate (now {self.params.learning_rate:g})"
         for draw in draws:
             logits = self.networks_.train()(films[cluster, draw])  # (k, b, m)
             losses = binary_cross_entropy_with_logits(
                 logits, targets[cluster, draw], weights[cluster, draw], reduction="none"
             )
-            loss = (losses * real).sum((1, 2)).div(real.sum((1, 2)) * draw.shape[1]).sum()
-            if not torch.isfinite(loss):
-                raise MotagsError(
-                    f"the local models' loss became {loss.item()}: lower local_models.learning_rate "
-                    f"(now {self.params.learning_rate:g})"
-                )
+            loss = (losses * output_mask).sum((1, 2)).div(output_mask.sum((1, 2)) * draw.shape[1]).sum()
+            refuse_infinite(loss.item(), "the local models' loss", remedy)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -137,7 +133,7 @@ class LocalModels:
         return self
 
     def predict_proba(self, X: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-        """Scores of n films, (n, t) float32; 0 for the tags that a film's cluster has not."""
+        """Scores of n films, (n, t) float32; 0 for the tags that a film's cluster does not have."""
         scores = np.zeros((len(X), self.t_), dtype=np.float32)
         order = np.argsort(clusters, kind="stable")
         place = np.arange(len(X)) - np.searchsorted(clusters[order], clusters[order])  # within the cluster
@@ -155,8 +151,8 @@ class LocalModels:
         with torch.inference_mode():
             probabilities = torch.sigmoid(self.networks_(torch.as_tensor(batch))).numpy()  # (k, b, m)
         for c, tags in enumerate(self.tags_):
-            own = clusters[rows] == c
-            scores[np.ix_(rows[own], tags)] = probabilities[c, place[own], : len(tags)]
+            members = clusters[rows] == c
+            scores[np.ix_(rows[members], tags)] = probabilities[c, place[members], : len(tags)]
 
     def _tags(self, counts: np.ndarray) -> np.ndarray:
         ranked = np.argsort(-counts, kind="stable")
@@ -171,18 +167,18 @@ class LocalModels:
     def _targets(
         self, X: np.ndarray, Y: np.ndarray, members: list[np.ndarray]
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Films (k, n_c, d), labels and weights (k, n_c, m), padded to the largest cluster; real outputs (k, 1, m)."""
+        """Films (k, n_c, d), labels and weights (k, n_c, m), padded to the largest cluster; output mask (k, 1, m)."""
         k, n, m = len(members), max(map(len, members)), max(map(len, self.tags_))
         films = np.zeros((k, n, X.shape[1]), dtype=np.float32)
         targets, weights = np.zeros((2, k, n, m), dtype=np.float32)
-        real = np.zeros((k, 1, m), dtype=np.float32)
+        output_mask = np.zeros((k, 1, m), dtype=np.float32)
         for c, (tags, rows) in enumerate(zip(self.tags_, members, strict=True)):
             local = Y[np.ix_(rows, tags)]
             films[c, : len(rows)] = X[rows]
             targets[c, : len(rows), : len(tags)] = local
             weights[c, : len(rows), : len(tags)] = self._weights(local)
-            real[c, 0, : len(tags)] = 1
-        return torch.as_tensor(films), torch.as_tensor(targets), torch.as_tensor(weights), torch.as_tensor(real)
+            output_mask[c, 0, : len(tags)] = 1
+        return torch.as_tensor(films), torch.as_tensor(targets), torch.as_tensor(weights), torch.as_tensor(output_mask)
 
     def _weights(self, local: np.ndarray) -> np.ndarray:
         """Class-balanced weights of a cluster's labels, (n_c, m_c) as `local`; see `balance` in params.yaml."""
@@ -194,8 +190,8 @@ class LocalModels:
         weights = weights / weights.mean()
         if self.params.balance == "by_class":
             return np.broadcast_to(weights, local.shape)
-        own = np.where(local.any(1), (local * weights).sum(1) / np.maximum(local.sum(1), 1), 1.0)
-        return np.broadcast_to(own[:, None], local.shape)
+        film_weights = np.where(local.any(1), (local * weights).sum(1) / np.maximum(local.sum(1), 1), 1.0)
+        return np.broadcast_to(film_weights[:, None], local.shape)
 
     def _draws(self, members: list[np.ndarray]) -> Tensor:
         """Which of its films each network sees at each step, (steps, k, b): shuffled passes, end to end.
@@ -216,22 +212,22 @@ class LocalModels:
         with sealing(folder) as temporary:
             temporary.mkdir()
             save_file(self.networks_.state_dict(), temporary / "networks.safetensors")
-            about = {
+            config = {
                 "params": self.params.model_dump(),
                 "random_state": self.random_state,
                 "inputs": self.inputs_,
                 "tags": [tags.tolist() for tags in self.tags_],
                 "all_tags": self.t_,
             }
-            (temporary / "config.json").write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
+            (temporary / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote. Raises MotagsError where it is missing or damaged."""
-        about = json.loads((checked(folder) / "config.json").read_text())
-        models = cls(LocalModelsParams(**about["params"]), about["random_state"])
-        models.t_, models.inputs_ = about["all_tags"], about["inputs"]
-        models.tags_ = [np.array(tags, dtype=np.int64) for tags in about["tags"]]
+        config = json.loads((checked(folder) / "config.json").read_text())
+        models = cls(LocalModelsParams(**config["params"]), config["random_state"])
+        models.t_, models.inputs_ = config["all_tags"], config["inputs"]
+        models.tags_ = [np.array(tags, dtype=np.int64) for tags in config["tags"]]
         models.networks_ = models._build()
         models.networks_.load_state_dict(load_file(folder / "networks.safetensors"))
         models.networks_.eval()

@@ -43,8 +43,8 @@ def mine(distances: Tensor, shared: Tensor, margin: float, ties: Ties = "drop") 
     semi_hard = inside & (to_negative > to_positive)
     chosen = torch.where(semi_hard.any(1, keepdim=True), semi_hard, inside)
     nearest = to_negative.masked_fill(~chosen, torch.inf).argmin(1) if b else anchor
-    found = chosen.any(1)
-    return Triplets(anchor[found], positive[found], nearest[found])
+    has_negative = chosen.any(1)
+    return Triplets(anchor[has_negative], positive[has_negative], nearest[has_negative])
 
 
 class TripletLoss(NamedTuple):
@@ -66,8 +66,8 @@ def triplet_loss(embeddings: Tensor, labels: Tensor, margin: float, ties: Ties =
     """
     embeddings, labels = embeddings.float(), labels.float()
     distances = torch.cdist(embeddings, embeddings, compute_mode="donot_use_mm_for_euclid_dist")  # (b, b)
-    found = mine(distances.detach(), (labels @ labels.T).round().int(), margin, ties)
-    if not len(found.anchor):
+    triplets = mine(distances.detach(), (labels @ labels.T).round().int(), margin, ties)
+    if not len(triplets.anchor):
         return TripletLoss(embeddings.sum() * 0.0, 0, 0)
-    losses = distances[found.anchor, found.positive] - distances[found.anchor, found.negative] + margin
-    return TripletLoss(losses.clamp(min=0).mean(), len(found.anchor), len(found.anchor.unique()))
+    losses = distances[triplets.anchor, triplets.positive] - distances[triplets.anchor, triplets.negative] + margin
+    return TripletLoss(losses.clamp(min=0).mean(), len(triplets.anchor), len(triplets.anchor.unique()))

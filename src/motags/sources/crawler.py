@@ -16,14 +16,15 @@ from pydantic import ValidationError
 from motags.films.catalogue import SetAside
 from motags.films.film import Film, first_mistake
 from motags.progress import Progress
-from motags.sources import wikidata
 from motags.sources.articles import Articles
+from motags.sources.facts import code_of, coded_items, facts, named_items, named_people
 from motags.sources.fetch import Site
-from motags.sources.fill import Fill, resolved
+from motags.sources.fill import Fetch, Fill, resolved
 from motags.sources.join import Link, Parts, choose_entity, film_of, without_rivals
 from motags.sources.mediawiki import BATCH, MediaWiki
 from motags.sources.params import CrawlParams
 from motags.sources.store import Record, Store, Table
+from motags.sources.templates import counted
 from motags.sources.tmdb import TOKEN, Details, Tmdb, TmdbSite
 from motags.sources.wikidata import ITEM, Wikidata
 
@@ -40,6 +41,7 @@ class Crawler:
         aside: what can't be used, and why.
         ambiguous: what may be the same film but is not certain, and so was not joined.
         counts: what else was met on the way.
+        templates: of the articles, those that no table knows, by ("kept" or "lost", name); filled by `films`.
     """
 
     def __init__(self, store: Store, params: CrawlParams, threads: int) -> None:
@@ -47,14 +49,14 @@ class Crawler:
         self.links: list[Link] = []
         self.ambiguous: list[SetAside] = []
         self.counts: Counter[str] = Counter()
+        self.templates: Counter[tuple[str, str]] = Counter()
         self._fill = Fill(timedelta(days=params.refresh_days))
         self.aside = self._fill.aside
         common = (params.fetch, params.contact)
-        self._wiki = MediaWiki("Wikipedia", params.wikipedia.rate, *common)
-        self._wiki.api = params.wikipedia.api
+        self._wiki = MediaWiki("Wikipedia", params.wikipedia.api, params.wikipedia.rate, *common)
         self._articles = Articles(store, params, self._wiki, self._fill, self.counts)
-        self._wikidata = Wikidata("Wikidata", params.wikidata.rate, *common)
-        self._wikidata.api, self._wikidata.query_service = params.wikidata.api, params.wikidata.query_service
+        wikidata = params.wikidata
+        self._wikidata = Wikidata(wikidata.api, wikidata.query_service, wikidata.rate, *common, wikidata.languages)
         token = os.environ.get(TOKEN, "").strip() if "tmdb" in params.sources else ""
         self._tmdb = TmdbSite("TMDB", params.tmdb.rate, *common, token, TOKEN)
         self._sites: list[Site] = [self._wiki, self._wikidata, self._tmdb]
@@ -87,8 +89,9 @@ class Crawler:
         jobs = (delayed(_film)(self._parts(link)) for link in self.links)
         results = Parallel(n_jobs=processes, return_as="generator", pre_dispatch="4*n_jobs")(jobs)
         with Progress("films", len(self.links), "films") as bar:
-            for link, film in zip(self.links, results, strict=True):
+            for link, (film, templates) in zip(self.links, results, strict=True):
                 bar.update()
+                self.templates.update(templates)
                 if isinstance(film, Film):
                     yield film
                 else:
@@ -104,6 +107,9 @@ class Crawler:
             for film in islice(voted, params.films):
                 ids.append(str(film))
                 bar.update()
+        self.aside += tmdb.aside
+        records = [record for key in ids if (record := resolved(table, key))]
+        table.forget(record.key for record in records if "credits" not in record.content)  # of an earlier version
         self._fill(table, ids, lambda keys: map(tmdb.details, keys))
         for key in ids:
             if record := resolved(table, key):
@@ -149,7 +155,7 @@ class Crawler:
 
     def _wanted_item(self, item: str) -> Link | None:
         record = self._entity(item)
-        if record and wikidata.facts(record.content, {}).year in self.params.years:
+        if record and facts(record.content, {}).year in self.params.years:
             return Link(entity=record.key)
         self.counts["other_years" if record else "gone"] += 1  # it may have been released again in these years
         return None
@@ -163,8 +169,8 @@ class Crawler:
         candidates = {link: self._candidates(film, bearers) for link, film in films.items()}
         self._fill_entities([item for items in candidates.values() for item in items])
         for link, items in candidates.items():
-            facts = {record.key: wikidata.facts(record.content, {}) for item in items if (record := self._entity(item))}
-            item, how = choose_entity(films[link], facts)
+            said = {record.key: facts(record.content, {}) for item in items if (record := self._entity(item))}
+            item, how = choose_entity(films[link], said)
             link.entity, link.entity_by = item, how if item else ""
             if how and not item:
                 self.ambiguous.append(SetAside(where=link.where, reason=how))
@@ -177,14 +183,38 @@ class Crawler:
         return sorted({item for key in _ids(film) if (record := bearers.get(key)) for item in record.content})
 
     def _fill_entities(self, items: Iterable[str]) -> None:
-        self._fill(self.store["wikidata"], items, self._wikidata.entities, BATCH, self._wikidata.revisions)
+        self._fill_items("wikidata", list(items), self._wikidata.entities)
+
+    def _fill_items(self, name: str, items: list[str], fetch: Fetch) -> None:
+        """Have these items in a table, with labels in the languages of today."""
+        table, languages = self.store[name], self._wikidata.languages
+        records = [record for item in items if (record := resolved(table, item))]
+        table.forget(record.key for record in records if record.content.get("languages") != languages)
+        self._fill(table, items, fetch, BATCH, self._wikidata.revisions)
 
     def _fill_labels(self) -> None:
-        """The items that those of the films name as genres and subjects."""
-        records = [self._entity(link.entity) for link in self.links if link.entity]
-        self._fill_entities(
-            sorted({name for record in records if record for name in wikidata.named_items(record.content)})
+        """Have the items that those of the films name; count those without a label or code to call them by."""
+        entities = [record for link in self.links if link.entity and (record := self._entity(link.entity))]
+        names, coded, people = (
+            sorted({item for entity in entities for item in items(entity.content)})
+            for items in (named_items, coded_items, named_people)
         )
+        self._fill_entities(dict.fromkeys([*names, *coded]))
+        self._fill_items("wikidata-labels", people, self._wikidata.labels)
+        labels = self._labels([*(entity.key for entity in entities), *names, *people])
+        self.counts["without_label"] += len({*(entity.key for entity in entities), *names, *people}) - len(labels)
+        self.counts["without_code"] += len(coded) - len(self._codes(coded))
+
+    def _labels(self, items: Iterable[str]) -> dict[str, str]:
+        """The labels of items, where they have any."""
+        tables = [self.store["wikidata-labels"], self.store["wikidata"]]
+        records = {item: record for table in tables for item in items if (record := resolved(table, item))}
+        return {item: label for item, record in records.items() if (label := record.content["label"])}
+
+    def _codes(self, items: Iterable[str]) -> dict[str, str]:
+        """The ISO codes of countries and languages, where they have any."""
+        records = {item: record for item in items if (record := self._entity(item))}
+        return {item: code for item, record in records.items() if (code := code_of(record.content))}
 
     def _films_of_wikipedia(self) -> None:
         self.links = self._choose(self._articles.ranked(), self._articles.fill, self._articles.wanted)
@@ -213,13 +243,13 @@ class Crawler:
 
     def _parts(self, link: Link) -> Parts:
         entity = self._entity(link.entity) if link.entity else None
-        named = wikidata.named_items(entity.content) if entity else []
-        labels = {item: record.content["label"] for item in named if (record := self._entity(item))}
+        content = entity.content if entity else {"claims": {}}
         return Parts(
             tmdb=self.store["tmdb"].get(link.tmdb) if link.tmdb else None,
             entity=entity,
             page=resolved(self.store["wikipedia"], link.page) if link.page else None,
-            labels={item: label for item, label in labels.items() if label},
+            labels=self._labels([*named_items(content), *named_people(content)]),
+            codes=self._codes(coded_items(content)),
             wiki=self.params.wikipedia.api.rsplit("/", 1)[0] + "/index.php",
         )
 
@@ -236,9 +266,10 @@ def _ids(film: Details) -> list[str]:
     return [f"tmdb:{film.id}", *([f"imdb:{film.imdb}"] if film.imdb else [])]
 
 
-def _film(parts: Parts) -> Film | str:
-    """The film of its parts, or why there is none."""
-    try:
-        return film_of(parts)
-    except ValidationError as error:
-        return first_mistake(error)
+def _film(parts: Parts) -> tuple[Film | str, Counter[tuple[str, str]]]:
+    """The film of its parts, or why there is none, and the templates of its article that no table knows."""
+    with counted() as templates:
+        try:
+            return film_of(parts), templates
+        except ValidationError as error:
+            return first_mistake(error), templates

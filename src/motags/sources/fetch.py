@@ -14,11 +14,12 @@ from typing import Annotated, Any
 
 import requests
 import urllib3
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from motags.errors import MotagsError
+from motags.params import Params
 
 MAX_IN_A_ROW = 10  # requests that failed one after the other: the site is down, not a film broken
 
@@ -26,10 +27,8 @@ log = logging.getLogger(__name__)
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)  # it would log headers that it can't read
 
 
-class FetchParams(BaseModel):
+class FetchParams(Params):
     """Section `crawl.fetch` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     tries: Annotated[int, Field(ge=1, le=20)]
     backoff: Annotated[float, Field(ge=0)]
@@ -44,6 +43,10 @@ class Failed(MotagsError):  # noqa: N818, what became of a request
 
 class Gone(Failed):
     """What was asked for is not there."""
+
+
+class Stuck(Failed):
+    """An answer goes on without end; asking for less at once may help, asking again does not."""
 
 
 class TryAgain(Exception):  # noqa: N818, it is a request, not an error

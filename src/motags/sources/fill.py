@@ -9,7 +9,7 @@ from urllib.parse import quote
 from motags.errors import MotagsError
 from motags.films.catalogue import SetAside
 from motags.progress import Progress
-from motags.sources.fetch import Failed
+from motags.sources.fetch import Failed, Stuck
 from motags.sources.store import Record, Table, followed
 
 MAX_QUERY = 5000  # characters of keys in an address; servers refuse addresses over some 8,000
@@ -30,7 +30,7 @@ class Fill:
     def __init__(self, refresh: timedelta) -> None:
         self.refresh = refresh
         self.aside: list[SetAside] = []
-        self._failed: set[tuple[Path, str]] = set()
+        self._failed: dict[tuple[Path, str], Failed] = {}
 
     def __call__(
         self,
@@ -46,7 +46,7 @@ class Fill:
         Args:
             fetch: gives the records of some keys.
             revisions: gives the present revisions of some keys, so that only what changed is fetched again.
-            needed: nothing can go on without these keys.
+            needed: nothing can go on without these keys, those apart of which asking again gives no more (`Stuck`).
 
         Raises:
             MotagsError: a needed key can't be had.
@@ -63,14 +63,20 @@ class Fill:
                 still = [key for key in some if key not in table and (table.folder, key) not in self._failed]
                 self._fetch(table, still, fetch)
                 bar.update(len(some))
-        lost = [row for row in self.aside if row.where.startswith(f"{table.folder.name} ")] if needed else []
-        if lost:
-            raise MotagsError(f"{lost[0].where} is needed: {lost[0].reason}; run the same command again")
+        if needed:
+            self._refuse_lost(table.folder)
+
+    def _refuse_lost(self, folder: Path) -> None:
+        for (place, key), error in self._failed.items():
+            if place == folder and not isinstance(error, Stuck):
+                raise MotagsError(f"{folder.name} {key} is needed: {error}; run the same command again")
 
     def _changed(self, table: Table, keys: Sequence[str], revisions: Revisions) -> list[str]:
         try:
             now = revisions(keys)
         except Failed as error:
+            if isinstance(error, Stuck) and len(keys) > 1:
+                return [changed for key in keys for changed in self._changed(table, [key], revisions)]
             log.warning("%s: %s; what was fetched before is kept", table.folder.name, error)
             return []
         same = [key for key in keys if now.get(key) and now[key] == table.revision(key)]
@@ -78,20 +84,23 @@ class Fill:
         return [key for key in keys if key not in set(same)]
 
     def _fetch(self, table: Table, keys: Sequence[str], fetch: Fetch) -> None:
-        """Fetch some keys; where that fails, each half by itself, until the one at fault is alone."""
+        """Fetch some keys; where that fails, each half by itself, until the one at fault is alone.
+
+        Where an answer is stuck, each key is asked for by itself at once: its answer is the shortest.
+        """
         if not keys:
             return
         try:
             table.add(fetch(keys))
         except Failed as error:
             if len(keys) > 1:
-                middle = len(keys) // 2
-                self._fetch(table, keys[:middle], fetch)
-                self._fetch(table, keys[middle:], fetch)
+                size = 1 if isinstance(error, Stuck) else (len(keys) + 1) // 2
+                for start in range(0, len(keys), size):
+                    self._fetch(table, keys[start : start + size], fetch)
             elif keys[0] in table:
                 log.warning("%s %s: %s; what was fetched before is kept", table.folder.name, keys[0], error)
             else:
-                self._failed.add((table.folder, keys[0]))
+                self._failed[table.folder, keys[0]] = error
                 self.aside.append(SetAside(where=f"{table.folder.name} {keys[0]}", reason=str(error)))
 
 

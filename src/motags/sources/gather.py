@@ -1,6 +1,7 @@
 """Gather films from a catalogue or from the sites, and write them as one catalogue."""
 
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,8 @@ def gather(store_folder: Path, folder: Path, params: CrawlParams, threads: int) 
                 )
             aside, ambiguous = crawler.aside, crawler.ambiguous
             counts = {"joined_by": joined_by(crawler.links), "ambiguous": len(ambiguous), "met": dict(crawler.counts)}
+            if "wikipedia" in params.sources:
+                counts["templates"] = _templates(crawler.templates)
     write_rows(folder / "set_aside.jsonl", aside)
     write_rows(folder / "ambiguous.jsonl", ambiguous)
     notices = [NOTICES[source].format(catalogue=params.catalogue) for source in params.sources]
@@ -74,3 +77,12 @@ def gather(store_folder: Path, folder: Path, params: CrawlParams, threads: int) 
         parts = ", ".join(f"{key} {part:,}" for key, part in value.items()) if isinstance(value, dict) else f"{value:,}"
         log.info("%s: %s", name.replace("_", " "), parts or "none")
     return counts
+
+
+def _templates(counts: Counter[tuple[str, str]]) -> dict[str, int]:
+    """How often an unknown template's first argument was kept, and how often nothing was; the log names them."""
+    for outcome, meaning in (("kept", "of these their first argument was kept"), ("lost", "of these nothing was kept")):
+        names = Counter({name: count for (end, name), count in counts.items() if end == outcome}).most_common(10)
+        if names:
+            log.info("unknown templates, %s: %s", meaning, ", ".join(f"{name} {count:,}" for name, count in names))
+    return {end: sum(count for (other, _), count in counts.items() if other == end) for end in ("kept", "lost")}

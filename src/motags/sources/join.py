@@ -3,13 +3,15 @@
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
 from motags.films.catalogue import SetAside
 from motags.films.film import Film, Origin, Tag
-from motags.sources import wikidata, wikipedia
+from motags.sources import wikipedia
+from motags.sources.facts import Facts
+from motags.sources.facts import facts as facts_of
 from motags.sources.store import Record
 from motags.sources.tmdb import Details
 
@@ -17,6 +19,7 @@ IMAGES = "https://image.tmdb.org/t/p/original"
 # What joins two records, the surest first.
 WAYS = ("tmdb_id", "imdb_id", "wikidata_id", "sitelink", "title_and_year", "title_and_near_year")
 PLAYERS = {"YouTube": "https://www.youtube.com/watch?v=", "Vimeo": "https://vimeo.com/"}
+FACTS = ("directors", "writers", "cast", "companies", "countries", "languages", "runtime")  # fields of a film
 LICENCES = {"wikipedia": "CC BY-SA 4.0", "wikidata": "CC0 1.0", "tmdb": "TMDB API Terms of Use"}
 
 
@@ -38,7 +41,7 @@ class Link:
         return f"wikidata {self.entity}" if self.entity else f"wikipedia {self.page}"
 
 
-def choose_entity(film: Details, candidates: Mapping[str, wikidata.Facts]) -> tuple[str | None, str]:
+def choose_entity(film: Details, candidates: Mapping[str, Facts]) -> tuple[str | None, str]:
     """The item that a TMDB film is, and by what; None and the reason where that is not certain.
 
     An item that bears the TMDB id counts first, then one that bears the IMDb id, then the one that TMDB
@@ -88,13 +91,14 @@ def without_rivals(links: Iterable[Link], field: str) -> list[SetAside]:
 
 @dataclass(frozen=True)
 class Parts:
-    """What the sources say of one film; the labels are those of the items that its entity names."""
+    """What the sources say of one film; labels and codes are those of the items that its entity names."""
 
     tmdb: Record | None
     entity: Record | None
     page: Record | None
     labels: dict[str, str]
     wiki: str
+    codes: dict[str, str] = field(default_factory=dict)
 
 
 def film_of(parts: Parts) -> Film:
@@ -106,7 +110,7 @@ def film_of(parts: Parts) -> Film:
         pydantic.ValidationError: a field that is needed is missing or has another type.
     """
     details = Details.model_validate(parts.tmdb.content) if parts.tmdb else None
-    facts = wikidata.facts(parts.entity.content, parts.labels) if parts.entity else None
+    facts = facts_of(parts.entity.content, parts.labels, parts.codes) if parts.entity else None
     text: str = parts.page.content["wikitext"] if parts.page else ""
     offers = _offers(details, facts, text, parts)
     origins = {field: next((source for source, value in offer.items() if value), "") for field, offer in offers.items()}
@@ -119,9 +123,7 @@ def film_of(parts: Parts) -> Film:
     )
 
 
-def _offers(
-    details: Details | None, facts: wikidata.Facts | None, text: str, parts: Parts
-) -> dict[str, dict[str, Any]]:
+def _offers(details: Details | None, facts: Facts | None, text: str, parts: Parts) -> dict[str, dict[str, Any]]:
     """What each source offers for a field, the one that counts first."""
     offers: dict[str, dict[str, Any]] = defaultdict(dict)
     if details:
@@ -138,6 +140,9 @@ def _offers(
     if facts:
         offers["title"]["wikidata"] = facts.title
         offers["year"]["wikidata"] = facts.year
+    for name, source in (("tmdb", details), ("wikidata", facts)):
+        for fact in FACTS if source else ():
+            offers[fact][name] = getattr(source, fact)
     if parts.page:
         file = wikipedia.poster(text)
         offers["title"]["wikipedia"] = re.sub(r" \([^()]*film\)$", "", parts.page.content["title"])
@@ -148,7 +153,7 @@ def _offers(
     return offers
 
 
-def _ids(parts: Parts, details: Details | None, facts: wikidata.Facts | None) -> dict[str, Any]:
+def _ids(parts: Parts, details: Details | None, facts: Facts | None) -> dict[str, Any]:
     """The film's own id, after its first source, and its ids elsewhere."""
     ids: dict[str, list[str | None]] = defaultdict(list)
     if details:
@@ -169,7 +174,7 @@ def _ids(parts: Parts, details: Details | None, facts: wikidata.Facts | None) ->
     return {"id": f"{first}:{own}", "ids": known}
 
 
-def _tags(details: Details | None, facts: wikidata.Facts | None, text: str) -> list[Tag]:
+def _tags(details: Details | None, facts: Facts | None, text: str) -> list[Tag]:
     named: list[tuple[str, str, str]] = []
     if details:
         named += [(genre.name, "genre", "tmdb") for genre in details.genres]

@@ -9,12 +9,12 @@ import requests
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from motags.errors import MotagsError
-from motags.sources.fetch import Failed, Gone, Site, TryAgain, retry_after
+from motags.sources.fetch import Failed, FetchParams, Gone, Site, Stuck, TryAgain, retry_after
 from motags.sources.store import Record, followed
 
 BATCH = 50  # titles or ids a request, the API's limit for everyone
 MAX_LAG = 5  # seconds that the site's databases may lag behind before we wait (API:Etiquette)
-MAX_PORTIONS = 1000  # of one answer: a site that always says "continue" does not keep us for ever
+MAX_PORTIONS = 1000  # of one answer, whatever the site says of a next one
 MOVES = ("normalized", "converted", "redirects")
 ILLEGAL = re.compile(r"[#<>\[\]|{}\x00-\x1f\x7f]")  # in titles: they would ask for something else
 BUSY = ("maxlag", "ratelimited", "readonly")  # whatever is asked for
@@ -44,9 +44,11 @@ class _Page(BaseModel):
 
 
 class MediaWiki(Site):
-    """A session with a wiki's api.php."""
+    """A session with a wiki's api.php, which is at the address `api`."""
 
-    api: str
+    def __init__(self, name: str, api: str, rate: float, policy: FetchParams, contact: str) -> None:
+        super().__init__(name, rate, policy, contact)
+        self.api = api
 
     def check(self, answer: dict[str, Any], response: requests.Response) -> None:
         """Errors come in a 200: passing ones are tried again, as told."""
@@ -68,17 +70,28 @@ class MediaWiki(Site):
             raise MotagsError(f"{error}: there is no api.php at {self.api}; see section crawl of params.yaml") from None
 
     def portions(self, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """The answer to a query, portion by portion as the API cuts it."""
-        more: dict[str, Any] = {}
-        for _ in range(MAX_PORTIONS):
-            answer = self.ask(query | more)
+        """The answer to a query, portion by portion as the API cuts it.
+
+        Raises:
+            Stuck: a portion does not lead to a new one. A page that is larger than the wiki's $wgAPIMaxResultSize
+                has the API name the same place for ever.
+        """
+        places: list[dict[str, Any]] = [{}]
+        while len(places) <= MAX_PORTIONS:
+            answer = self.ask(query | places[-1])
             yield answer
-            more = answer.get("continue") or {}
-            if not isinstance(more, dict):
-                raise Failed(f"{self.name} goes on in an unknown shape")
-            if not more:
+            if "continue" not in answer:
                 return
-        raise Failed(f"{self.name} cuts an answer into more than {MAX_PORTIONS} portions")
+            place = answer["continue"]
+            if not (isinstance(place, dict) and all(isinstance(value, str | int) for value in place.values())):
+                raise Stuck(f"{self.name} goes on in an unknown shape")
+            if not any(place.values()):
+                raise Stuck(f"{self.name} cuts an answer and does not say where it goes on")
+            if place in places:
+                size = "what comes there is larger than it sends in one answer"
+                raise Stuck(f"{self.name} goes on at the same place again: {size}")
+            places.append(place)
+        raise Stuck(f"{self.name} cuts an answer into more than {MAX_PORTIONS} portions")
 
     def pages(self, titles: Sequence[str]) -> list[Record]:
         """The wikitext of up to 50 pages, in the order asked for; a redirect gives two records, itself and its target.

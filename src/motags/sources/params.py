@@ -4,9 +4,10 @@ import os
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from motags.errors import MotagsError
+from motags.params import Params
 from motags.sources.fetch import FetchParams
 from motags.sources.tmdb import TOKEN
 
@@ -18,12 +19,6 @@ Address = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")]
 Rate = Annotated[float, Field(gt=0)]
 Year = Annotated[int, Field(ge=1870, le=2100)]
 Codes = list[Annotated[str, Field(pattern=r"^[A-Za-z-]{2,8}$")]]
-
-
-class Params(BaseModel):
-    """A strict record."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class WikipediaParams(Params):
@@ -42,6 +37,7 @@ class WikidataParams(Params):
     api: Address
     query_service: Address
     rate: Rate
+    languages: Annotated[list[Annotated[str, Field(pattern=r"^[a-z]{2,3}[a-z-]{0,20}$")]], Field(min_length=1)]
 
 
 class TmdbParams(Params):

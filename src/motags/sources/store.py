@@ -11,10 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
-
 from motags.artifacts import SUMS, checked, replacing, seal
 from motags.errors import MotagsError
+from motags.machine import lock
 
 SHARD_BYTES = 64 * 2**20  # a few shards, not a file a film: DVC takes seconds for 30,000 small files
 MAX_HOPS = 5  # from a key over normal forms and redirects
@@ -112,6 +111,11 @@ class Table(Mapping[str, Record]):
         """Note that the records of these keys were looked at now and are still true."""
         now = _stamp(datetime.now(UTC))
         self._append([_encoded({"key": key, "fetched": now, "same": True}) for key in keys])
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Count these keys as not fetched; their next record takes the place of the present one."""
+        for key in list(keys):
+            self._places.pop(key, None)
 
     def drop(self, older: timedelta) -> int:
         """Take out, for good, what was fetched longer ago than that; say how many records."""
@@ -242,19 +246,14 @@ def opened(folder: Path) -> Iterator[Store]:
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
-    holder = path.with_suffix(".holder")
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
-        raise MotagsError(f"{path} is held by {who}: wait until it ends, or stop it") from None
-    try:
-        holder.write_text(f"process {os.getpid()}, at work since {_stamp(datetime.now(UTC))}", encoding="utf-8")
+    with path.open("a+", encoding="utf-8") as file:
+        if not lock(file):
+            file.seek(0)
+            raise MotagsError(f"{path} is held by {file.read() or 'another process'}: wait until it ends, or stop it")
+        file.truncate(0)
+        file.write(f"process {os.getpid()}, at work since {_stamp(datetime.now(UTC))}")
+        file.flush()
         yield
-    finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
 
 
 def _line(record: Record) -> bytes:

@@ -2,7 +2,7 @@
 
 import heapq
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from tmdbv3api import Discover, Movie, TMDb
 from tmdbv3api.exceptions import TMDbException
 
+from motags.films.catalogue import SetAside
 from motags.sources.fetch import Failed, Gone, Site
 from motags.sources.store import Record, Store, Table
 
@@ -18,7 +19,10 @@ TOKEN = "TMDB_TOKEN"  # noqa: S105, the name of the environment variable
 TABLES = ("tmdb", "tmdb-lists")  # of the store: all that TMDB gave
 LANGUAGE = "en-US"
 MAX_PAGE = 500  # of discover; TMDB refuses later ones
-PARTS = "keywords,external_ids,videos"
+PARTS = "keywords,external_ids,videos,credits"
+WRITING = ("Screenplay", "Writer")  # jobs of those who wrote the script, as Wikidata's screenwriters did
+ISO_CODES = {"XC": "CS", "XG": "DD", "cn": "yue"}  # TMDB's own codes: Czechoslovakia, East Germany, Cantonese
+NO_LANGUAGE = "xx"
 # tmdbv3api trusts what comes, and an odd answer ends in any of these
 ODD = (TMDbException, RecursionError, KeyError, TypeError, ValueError, AttributeError)
 
@@ -61,8 +65,32 @@ class Videos(BaseModel):
     results: list[Video] = []
 
 
+class Member(BaseModel):
+    """Somebody of the cast or the crew."""
+
+    name: str
+    job: str | None = None
+
+
+class Credits(BaseModel):
+    """Cast (in the order of billing) and crew."""
+
+    cast: list[Member] = []
+    crew: list[Member] = []
+
+
+class Country(BaseModel):
+    """A country where a film was made."""
+
+    iso_3166_1: str
+
+
 def _empty_is_none(value: Any) -> Any:
     return value or None
+
+
+def _null_is_none(value: Any) -> Any:
+    return [] if value is None else value
 
 
 class Details(BaseModel):
@@ -83,6 +111,43 @@ class Details(BaseModel):
     keywords: Keywords
     external_ids: ExternalIds = ExternalIds()
     videos: Videos = Videos()
+    credits: Credits = Credits()
+    production_companies: Annotated[list[Named], BeforeValidator(_null_is_none)] = []
+    production_countries: Annotated[list[Country], BeforeValidator(_null_is_none)] = []
+    original_language: str | None = None
+    runtime: Annotated[int | None, BeforeValidator(_empty_is_none)] = None
+
+    @property
+    def directors(self) -> list[str]:
+        """Names of the directors."""
+        return _names(member for member in self.credits.crew if member.job == "Director")
+
+    @property
+    def writers(self) -> list[str]:
+        """Names of those who wrote the script."""
+        return _names(member for member in self.credits.crew if member.job in WRITING)
+
+    @property
+    def cast(self) -> list[str]:
+        """Names of the cast, in the order of billing."""
+        return _names(self.credits.cast)
+
+    @property
+    def companies(self) -> list[str]:
+        """Names of the production companies."""
+        return _names(self.production_companies)
+
+    @property
+    def countries(self) -> list[str]:
+        """Codes of the countries (ISO 3166-1) where the film was made."""
+        codes = (country.iso_3166_1 for country in self.production_countries)
+        return [ISO_CODES.get(code, code) for code in dict.fromkeys(codes) if code]
+
+    @property
+    def languages(self) -> list[str]:
+        """Code of the language (ISO 639) of the original."""
+        code = self.original_language
+        return [ISO_CODES.get(code, code)] if code and code != NO_LANGUAGE else []
 
     @property
     def imdb(self) -> str | None:
@@ -93,6 +158,10 @@ class Details(BaseModel):
     def year(self) -> int | None:
         """The year of the first release."""
         return int(self.release_date[:4]) if self.release_date else None
+
+
+def _names(people: Iterable[Named | Member]) -> list[str]:
+    return list(dict.fromkeys(name for person in people if (name := person.name.strip())))
 
 
 class TmdbSite(Site):
@@ -109,6 +178,9 @@ class TmdbSite(Site):
 class Tmdb:
     """TMDB's API by way of tmdbv3api, over our own polite session.
 
+    Attributes:
+        aside: the lists that could not be read to their end.
+
     Args:
         site: the session; it sends the token as a header.
         api: the address up to the version, https://api.themoviedb.org/3.
@@ -119,6 +191,7 @@ class Tmdb:
         TMDb().api_key = "in-the-header"  # tmdbv3api wants one; the session takes it out of every address
         TMDb().language = LANGUAGE
         self.site = site
+        self.aside: list[SetAside] = []
         self._discover, self._movie = Discover(session=site), Movie(session=site)
         self._discover._base = self._movie._base = api.rstrip("/")
 
@@ -140,22 +213,28 @@ class Tmdb:
                 yield film
 
     def details(self, film: str) -> Record:
-        """The details of a film with its keywords, ids elsewhere and videos."""
+        """The details of a film with its keywords, ids elsewhere, videos and credits (names and jobs alone)."""
         try:
-            return Record(film, self._asked(lambda: self._movie.details(int(film), append_to_response=PARTS)))
+            content = self._asked(lambda: self._movie.details(int(film), append_to_response=PARTS))
+            return Record(film, content | {"credits": _short(content.get("credits") or {})})
         except Gone:
             return Record(film, gone="TMDB has it no longer")
 
     def _listed(self, lists: Table, year: int, language: str, country: str) -> Iterator[tuple[int, int]]:
-        """(-votes, id) of the films of one list."""
+        """(-votes, id) of the films of one list, which ends where a page brings nothing new."""
+        before: list[list[int]] = []
         page, pages = 1, 1
         while page <= pages:
             key = " ".join(filter(None, [str(year), language, country, f"page {page}"]))
+            content = lists[key].content if key in lists else self._page(page, year, language, country)
+            if page > 1 and content["films"] in ([], before):
+                reason = f"it brings no new film, although TMDB counts {pages} pages: the list ends before it"
+                self.aside.append(SetAside(where=f"{lists.folder.name} {key}", reason=reason))
+                return
             if key not in lists:
-                lists.add([Record(key, self._page(page, year, language, country))])
-            content: dict[str, Any] = lists[key].content
+                lists.add([Record(key, content)])
             yield from ((-votes, film) for film, votes in content["films"])
-            page, pages = page + 1, min(content["pages"], MAX_PAGE)
+            page, pages, before = page + 1, min(content["pages"], MAX_PAGE), content["films"]
 
     def _page(self, page: int, year: int, language: str, country: str) -> dict[str, Any]:
         asked = {
@@ -172,3 +251,13 @@ class Tmdb:
             return dict(question()._json)  # tmdbv3api's objects show lists and dicts alike; this is what came
         except ODD as error:
             raise Failed(f"{self.site.name}: {str(error)[:200]}") from None
+
+
+def _short(made_by: Any) -> Any:
+    """Credits with what we use of them: a hundred people a film would fill the store; odd ones stay as they are."""
+    try:
+        cast = [{"name": member["name"]} for member in made_by.get("cast") or []]
+        crew = [{"name": member["name"], "job": member["job"]} for member in made_by.get("crew") or []]
+    except (AttributeError, KeyError, TypeError):
+        return made_by
+    return {"cast": cast, "crew": [member for member in crew if member["job"] in ("Director", *WRITING)]}

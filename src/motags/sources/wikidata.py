@@ -1,21 +1,17 @@
-"""Wikidata: which films there are, which ids they have elsewhere, their genres and main subjects."""
+"""Wikidata's API and query service: which films there are, which items bear an id, items and labels."""
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from motags.sources.fetch import Failed
+from motags.sources.facts import ALL_LANGUAGES, DATE, IDS, SITELINK, label_of, trimmed
+from motags.sources.fetch import Failed, FetchParams
 from motags.sources.mediawiki import MediaWiki
 from motags.sources.store import Record
 
 WIKI = "https://en.wikipedia.org/"
-SITELINK = "enwiki"
-LABELS = "en"
 QUERY_SECONDS = 65.0  # the query service itself gives a query up after 60
 ITEM = re.compile(r"Q[1-9][0-9]*")
-IDS = {"tmdb": "P4947", "imdb": "P345"}
-DATE, GENRE, SUBJECT = "P577", "P136", "P921"
-KEPT = (*IDS.values(), DATE, GENRE, SUBJECT)
 PREFIXES = """
 PREFIX wd: <http://www.wikidata.org/entity/>
 PREFIX wdt: <http://www.wikidata.org/prop/direct/>
@@ -25,22 +21,19 @@ PREFIX xsd: <http://www.w3.org/2001/XMLSchema#>
 """
 
 
-class Facts(NamedTuple):
-    """What an entity says of a film."""
-
-    title: str | None
-    year: int | None
-    tmdb_ids: list[str]
-    imdb_ids: list[str]
-    article: str | None
-    genres: list[str]
-    subjects: list[str]
-
-
 class Wikidata(MediaWiki):
-    """A session with Wikidata's api.php and its query service."""
+    """A session with Wikidata's api.php and its query service.
 
-    query_service: str
+    Attributes:
+        languages: of labels, the first that an item has counts.
+    """
+
+    def __init__(
+        self, api: str, query_service: str, rate: float, policy: FetchParams, contact: str,
+        languages: Sequence[str] = ("en", ALL_LANGUAGES),
+    ) -> None:  # fmt: skip
+        super().__init__("Wikidata", api, rate, policy, contact)
+        self.query_service, self.languages = query_service, languages
 
     def films(self, year: int, languages: Sequence[str], countries: Sequence[str], limit: int) -> list[list[Any]]:
         """[id, number of wikis with an article] of the films of a year with an English article, most articles first.
@@ -83,24 +76,35 @@ class Wikidata(MediaWiki):
         Raises:
             Failed: the answer has not got the shape that the API documents, or misses an item.
         """
-        asked = {
-            "action": "wbgetentities", "ids": "|".join(ids), "props": "info|labels|claims|sitelinks",
-            "languages": LABELS, "sitefilter": SITELINK,
+        return self._items(ids, "info|labels|claims|sitelinks", trimmed)
+
+    def labels(self, ids: Sequence[str]) -> list[Record]:
+        """The labels of up to 50 items and nothing else of them; a merged item gives two records. Raises Failed."""
+        return self._items(
+            ids, "info|labels", lambda item, languages: {"label": label_of(item, languages), "languages": languages}
+        )
+
+    def _items(
+        self, ids: Sequence[str], props: str, kept: Callable[[dict[str, Any], list[str]], dict[str, Any]]
+    ) -> list[Record]:
+        query = {
+            "action": "wbgetentities", "ids": "|".join(ids), "props": props,
+            "languages": "|".join(dict.fromkeys([*self.languages, ALL_LANGUAGES])), "sitefilter": SITELINK,
         }  # fmt: skip
-        found = self.ask(asked).get("entities")
-        if not isinstance(found, dict):
+        items = self.ask(query).get("entities")
+        if not isinstance(items, dict):
             raise Failed(f"{self.name} answers without entities")
         records: dict[str, Record] = {}
         for key in ids:
-            if not isinstance(entity := found.get(key), dict):
+            if not isinstance(item := items.get(key), dict):
                 raise Failed(f"{self.name} has left {key} out of its answer")
-            if "missing" in entity:
+            if "missing" in item:
                 records[key] = Record(key, gone="no such item")
                 continue
-            end = str(entity.get("id", key))
+            end = str(item.get("id", key))
             if end != key:
                 records[key] = Record(key, {"redirect": end})
-            records[end] = Record(end, _trimmed(entity), entity.get("lastrevid"))
+            records[end] = Record(end, kept(item, list(self.languages)), item.get("lastrevid"))
         return list(records.values())
 
     def revisions(self, titles: Sequence[str]) -> dict[str, int | None]:
@@ -114,54 +118,6 @@ class Wikidata(MediaWiki):
         answer = self.get_json(self.query_service, {"query": PREFIXES + query, "format": "json"}, QUERY_SECONDS)
         with self.known_shape("a query"):
             return [{name: str(cell["value"]) for name, cell in row.items()} for row in answer["results"]["bindings"]]
-
-
-def facts(entity: dict[str, Any], labels: dict[str, str]) -> Facts:
-    """What an entity (as `entities` keeps it) says, with labels for the items that it names."""
-    claims = entity["claims"]
-    years = [int(time[1:5]) for time in _values(claims, DATE, "time") if re.match(r"\+\d{4}-", time)]
-    return Facts(
-        title=entity["label"],
-        year=min(years, default=None),
-        tmdb_ids=_values(claims, IDS["tmdb"]),
-        imdb_ids=_values(claims, IDS["imdb"]),
-        article=entity["article"],
-        genres=[labels[item] for item in _values(claims, GENRE, "id") if item in labels],
-        subjects=[labels[item] for item in _values(claims, SUBJECT, "id") if item in labels],
-    )
-
-
-def named_items(entity: dict[str, Any]) -> list[str]:
-    """The items that `facts` needs labels of."""
-    return [item for claim in (GENRE, SUBJECT) for item in _values(entity["claims"], claim, "id")]
-
-
-def _values(claims: dict[str, list[Any]], claim: str, part: str | None = None) -> list[str]:
-    """Values of a claim: the preferred ones where there are any, else the normal ones (Wikidata calls them truthy)."""
-    ranked: dict[str, list[str]] = {"preferred": [], "normal": [], "deprecated": []}
-    for value, rank in claims.get(claim, []):
-        text = value.get(part) if part and isinstance(value, dict) else value
-        if isinstance(text, str):
-            ranked.get(rank, []).append(text)
-    return ranked["preferred"] or ranked["normal"]
-
-
-def _trimmed(entity: dict[str, Any]) -> dict[str, Any]:
-    """Label, article, and [value, rank] of the claims that we use."""
-    try:
-        claims = {
-            claim: [[it["mainsnak"].get("datavalue", {}).get("value"), it["rank"]] for it in entity["claims"][claim]]
-            for claim in KEPT
-            if claim in (entity.get("claims") or {})
-        }
-        label = ((entity.get("labels") or {}).get(LABELS) or {}).get("value")
-        article = ((entity.get("sitelinks") or {}).get(SITELINK) or {}).get("title")
-        texts = [label, article, *(rank for statements in claims.values() for _, rank in statements)]
-        if not all(isinstance(text, str | None) for text in texts):
-            raise TypeError("a text is none")
-        return {"label": label, "article": article, "claims": claims}
-    except (KeyError, TypeError, AttributeError) as error:
-        raise Failed(f"item {entity.get('id')} has an unknown shape ({type(error).__name__}: {error})") from None
 
 
 def _item(address: str) -> str:

@@ -3,13 +3,15 @@
 import html
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import lru_cache
 
 import mwparserfromhell
-from mwparserfromhell.nodes import ExternalLink, Heading, Node, Tag, Template, Wikilink
+from mwparserfromhell.nodes import ExternalLink, Heading, Node, Tag, Template, Text, Wikilink
 from mwparserfromhell.parser import ParserError
 from mwparserfromhell.wikicode import Wikicode
+
+from motags.sources.templates import is_hidden, shown
 
 MAX_SECTION = 100_000
 MAX_PASSES = 10
@@ -27,11 +29,13 @@ PAIRS = {
     r"(?<!\[)\[(?!\[)": r"(?<!\])\](?!\])",
     r"\[\[": r"\]\]",
     r"\{\{": r"\}\}",
-    r"(?m)^[ \t:*#]*\{\|[^\n]*": r"(?m)^[ \t:]*\|\}(?!\})",
+    r"(?m)^[ \t:*#]*\{\|[^\n]*(?:\n[ \t]*![^\n]*)*": r"(?m)^[ \t:]*\|\}(?!\})",
 }
 TAG = re.compile(r"</?([a-z][a-z0-9]*)(?=[\s/>])[^<>]*>", re.IGNORECASE)
+OPEN_CELL = re.compile(r"<th(?=[\s/>])[^<>]*>[^<>{}\n]*", re.IGNORECASE)  # a header that may never be closed
+NAMESPACE = re.compile(r"^:?template *: *", re.IGNORECASE)
 TAG_NAME = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)
-WORDLESS = ("ref", "references", "gallery", "math", "chem", "score", "timeline", "table", "imagemap", "style")
+WORDLESS = ("ref", "references", "gallery", "math", "chem", "score", "timeline", "table", "th", "imagemap", "style")
 BLOCKS = ("p", "div", "blockquote", "center", "li", "ul", "ol", "dl", "dd", "dt", "poem", "tr", "td", "th", "hr")
 SPACES = dict.fromkeys(BLOCKS, "\n\n") | {"br": " "}
 UNSEEN_LINK = re.compile(r"\s*(?:file|image|category)\s*:", re.IGNORECASE)
@@ -41,7 +45,8 @@ ENTITY = re.compile(r"&(?:#\d{1,7}|#x[0-9a-f]{1,6}|[a-z][a-z0-9]{1,31});", re.IG
 LIST_ITEM = re.compile(r"^[ \t]*[*#:;]+", re.MULTILINE)
 # Of what was never closed: a file to the end of its line, a template's name, its arguments' names, a table's rows.
 UNCLOSED = re.compile(
-    r"\[\[\s*(?:file|image|category)\s*:[^\n]*|\{\{[^{}|\n]*|^[ \t:]*(?:\{\||\|)[^\n]*|\|[\w .-]{1,30}=[ \t]*[^\s|]*",
+    r"\[\[\s*(?:file|image|category)\s*:[^\n]*|\{\{[^{}|\n]*"
+    r"|^(?:[ \t]*![^\n]*\n){0,50}[ \t:]*(?:\{\||\|)[^\n]*(?:\n[ \t]*![^\n]*)*|\|[\w .-]{1,30}=[ \t]*[^\s|]*",
     re.IGNORECASE | re.MULTILINE,
 )
 LEFTOVER = re.compile(
@@ -60,42 +65,6 @@ TIDY = (
     (re.compile(r" ?(?:\(\)|\[\])"), ""),
     (re.compile(r"^[\s*#:;,.)]*[*#:;,)][\s*#:;,)]*|'(?=')"), ""),
 )
-
-
-# What is seen of a template, and its names: {1|text} is the first of these arguments that is not empty. Signs are
-# entities: these can neither be taken for markup nor join with marks beside them.
-TEMPLATES = {
-    "&#39;": "', -', '-",
-    "&#39;s": "'s",
-    '"': '", -", "-',
-    '&#39;"': "'\", ' \"",
-    '"&#39;': "\"', \" '",
-    "&#124;": "!",
-    "&ndash;": "ndash, en dash",
-    "&mdash;": "mdash, em dash, --",
-    " &ndash; ": "snd, spnd, sndash, spndash, spaced ndash, spaced en dash, dash",
-    " &mdash; ": "spaced mdash, spaced em dash",
-    " ": "nbsp, space, spaces, thinsp, thin space, hair space, break, br, crlf",
-    "c. {1}": "circa, c., ca",
-    "{1}": "nowrap, nobr, nobreak, nwr, no wrap, small, smaller, big, larger, large, resize, em, strong, w, italic, "
-    "noitalic, bold, nobold, smallcaps, sc, allcaps, u, underline, sup, sub, abbr, abbrv, tooltip, hover title, sic, "
-    "not a typo, typo, as written, proper name, linktext, interp, bracket, noredir, nihongo2, visible anchor, vanchor",
-    "\n\n{1}\n\n": "plainlist, plain list, flatlist",
-    "\n\n{1|text|quote}\n\n": "quote, blockquote, block quote, bquote, quotation, cquote, poem quote, poemquote, poem",
-    "{1|3|2}": "nihongo, nihongo3, nihongo krt, nihongo4",
-    "{2|text}": "lang, langx, color, colour",
-    "{3|2}": "transliteration, transl, tlit",
-    "{lt|1}": "ill, interlanguage link, illm, interlanguage link multi",
-    "{1} {2}": "ship",
-    "US${1}": "us$, usd",
-    "£{1}": "gbp, £",
-    "€{1}": "euro, €",
-    "₹{1}": "inr, ₹",
-    "¥{1}": "jpy, ¥",
-}
-SEEN = {name: seen for seen, names in TEMPLATES.items() for name in names.split(", ")}
-SEEN |= {name.lower(): name + " {1}" for name in ("USS", "HMS", "RMS", "SS", "MS", "MV", "HMCS", "HMAS")}
-ARGUMENT = re.compile(r"\{([\w|]+)\}")
 
 
 @lru_cache(maxsize=1)
@@ -147,7 +116,7 @@ def _closed(text: str) -> str:
 
 
 def _reduced(wikitext: str) -> str:
-    text = TAG.sub(_space, _text(parsed(wikitext)))
+    text = TAG.sub(_space, _section(parsed(OPEN_CELL.sub("", wikitext))))
     text = UNCLOSED.sub("", "\n".join(map(_without_quotes, LIST_ITEM.sub("\n\n", text).split("\n"))))
     for _ in range(3):
         text = ENTITY.sub(lambda match: html.unescape(match[0]), text)
@@ -164,6 +133,29 @@ def _tidy(paragraph: str) -> str:
 
 def _space(match: re.Match[str]) -> str:
     return SPACES.get(match[1].lower(), "")
+
+
+def _section(code: Wikicode) -> str:
+    """The text of a section, where templates stand among text or alone in their lines."""
+    nodes = list(code.nodes)
+    before, after = _beside(nodes, -1), reversed(_beside(nodes[::-1], 0))
+    return "".join(
+        _template(node, left or right) if isinstance(node, Template) else _seen(node)
+        for node, left, right in zip(nodes, before, after, strict=True)
+    )
+
+
+def _beside(nodes: Sequence[Node], side: int) -> list[bool]:
+    """Whether text stands before each node in its line, with side -1; with side 0 and the nodes reversed, after it."""
+    flags, text = [], False
+    for node in nodes:
+        flags.append(text)
+        if isinstance(node, Text):
+            lines = str(node).split("\n")
+            text = bool(lines[side].strip()) or (len(lines) == 1 and text)
+        elif not isinstance(node, Template):
+            text = not isinstance(node, Heading)
+    return flags
 
 
 def _text(code: Wikicode | None) -> str:
@@ -202,42 +194,14 @@ def _tag(tag: Tag) -> str:
     return str(tag.wiki_markup or space + _text(tag.contents) + space)
 
 
-def _template(template: Template) -> str:
-    name = " ".join(str(template.name).replace("_", " ").lower().removeprefix("template:").split())
-    pattern = SEEN.get(name) or ("{1|text}" if name.startswith("lang-") else "")
-    if not pattern and name not in RENDERED:
+def _template(template: Template, in_line: bool = True) -> str:
+    name = NAMESPACE.sub("", " ".join(_text(template.name).replace("_", " ").split()))
+    function, colon, text = name.partition(":")
+    name = function.lower() + colon + text
+    if is_hidden(name):
         return ""
     values = {str(value.name).strip(): _text(value.value).strip() for value in template.params}
-    if name in RENDERED:
-        return RENDERED[name](values)
-    return ARGUMENT.sub(lambda match: next(filter(None, map(values.get, match[1].split("|"))), ""), pattern)
-
-
-def _positional(values: dict[str, str]) -> list[str]:
-    return [value for key, value in values.items() if key.isdecimal() and value]
-
-
-def _list(values: dict[str, str]) -> str:
-    return "\n\n".join(["", *_positional(values), ""])
-
-
-def _measure(values: dict[str, str]) -> str:
-    """{{convert|6|ft|2|in|m}} as "6 ft 2 in", {{convert|10|to|20|km|mi}} as "10 to 20 km"."""
-    words = _positional(values)
-    return " ".join(words[:4] if len(words) > 3 and words[2][0].isdigit() else words[:2])
-
-
-def _fraction(values: dict[str, str]) -> str:
-    words = _positional(values)
-    return " ".join([*words[:-2], "/".join(words[-2:])])
-
-
-RENDERED: dict[str, Callable[[dict[str, str]], str]] = {
-    "as of": lambda values: f"{'as' if values.get('lc') else 'As'} of {values.get('1', '')}",
-    **dict.fromkeys(("convert", "cvt"), _measure),
-    **dict.fromkeys(("frac", "fraction", "sfrac"), _fraction),
-    **dict.fromkeys(("ubl", "ublist", "unbulleted list", "bulleted list", "hlist"), _list),
-}
+    return shown(name, values, in_line)
 
 
 def _without_quotes(line: str) -> str:

@@ -5,21 +5,20 @@ from typing import Annotated, Any, cast
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from motags.errors import MotagsError
+from motags.errors import refuse_infinite
+from motags.params import Params
 from motags.tagger.model import films_at_once
 
 CLIP = 8.0  # standard deviations: further out, evidence says no more
 WARMUP_STEPS = 20
 
 
-class RankerParams(BaseModel):
+class RankerParams(Params):
     """Section `tagger.ranker` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     width: Annotated[int, Field(ge=1, le=4096)]
     steps: Annotated[int, Field(ge=1)]
@@ -100,16 +99,13 @@ def fit(
     b = min(max(params.batch_size // t, 1), n)
     passes = math.ceil(params.steps * b / n)
     drawn = torch.cat([torch.randperm(n) for _ in range(passes)])[: params.steps * b].split(b)
+    remedy = f"lower tagger.ranker.learning_rate (now {params.learning_rate:g})"
     for step, rows in enumerate(drawn, start=1):
         for group in optimizer.param_groups:
             group["lr"] = params.learning_rate * min(1, step / WARMUP_STEPS) * (1 - step / (len(drawn) + 1))
         loss = binary_cross_entropy_with_logits(ranker(X[rows]), labels[rows], reduction="sum") / len(rows)
         loss = loss + params.prior_films * ranker.bias.square().sum() / 2 / n
-        if not math.isfinite(loss.item()):
-            raise MotagsError(
-                f"the ranker's loss became {loss.item()}: lower tagger.ranker.learning_rate (now "
-                f"{params.learning_rate:g})"
-            )
+        refuse_infinite(loss.item(), "the ranker's loss", remedy)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

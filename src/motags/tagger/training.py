@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from sentence_transformers import SentenceTransformer
 
 from motags.dataset.split import folds_of
@@ -25,6 +25,7 @@ from motags.evidence.torch_encoder import TorchEncoder
 from motags.evidence.words_training import WordsParams, fit_words
 from motags.paper.clusterer import Clusterer
 from motags.paper.embedder import EmbedderParams, pretrained, refuse_too_many_tokens
+from motags.params import Params
 from motags.tagger import ranker
 from motags.tagger.model import Model
 from motags.tagger.ranker import RankerParams, share
@@ -35,10 +36,8 @@ MOST_PAIRS = 4_000_000  # (film, tag) pairs that the ranker learns from
 log = logging.getLogger(__name__)
 
 
-class TaggerParams(BaseModel):
+class TaggerParams(Params):
     """Section `tagger` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     folds: Annotated[int, Field(ge=2, le=20)]
     clusters: Annotated[int, Field(ge=1, le=10_000)]

@@ -33,22 +33,22 @@ def make_app(
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, max_body_size=MOST_BYTES)
     review = Review(store, scorer, reviewer, f"motags_reviewer_{port}")
-    shows: Routes = {"/": review.queue, "/film": review.film, "/export/{name}": review.download}
-    answers: Routes = {"/why": review.why, "/tags": review.tags}
-    keeps: Routes = {"/decide": review.decide, "/leave": review.leave, "/undo": review.undo}
-    for path, show in shows.items():
+    pages: Routes = {"/": review.queue, "/film": review.film, "/export/{name}": review.download}
+    reads: Routes = {"/why": review.why, "/tags": review.tags}
+    writes: Routes = {"/decide": review.decide, "/leave": review.leave, "/undo": review.undo}
+    for path, show in pages.items():
         app.add_api_route(path, show, response_model=None)
-    for path, answer in answers.items():
+    for path, answer in reads.items():
         app.add_api_route(path, answer)
-    for path, keep in keeps.items():
+    for path, keep in writes.items():
         app.add_api_route(path, keep, methods=["POST"])
     app.add_api_route("/reviewer", review.ask_name, response_model=None)
     app.add_api_route("/reviewer", review.take_name, methods=["POST"], response_model=None)
     app.mount("/static", Files())
     app.add_exception_handler(RequestValidationError, _not_the_form)
     app.add_exception_handler(AnyHTTPException, _refused)
-    app.add_exception_handler(NamelessError, _who)
-    app.add_exception_handler(sqlite3.DatabaseError, _not_kept)
+    app.add_exception_handler(NamelessError, _ask_name)
+    app.add_exception_handler(sqlite3.DatabaseError, _unavailable)
     app.add_middleware(Guard, hosts=hosts, token=token, cookie=f"motags_token_{port}")
     return app
 
@@ -64,11 +64,11 @@ def _refused(request: Request, error: Any) -> Response:
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
-def _not_kept(_: Request, error: Exception) -> Response:
+def _unavailable(_: Request, error: Exception) -> Response:
     return JSONResponse({"error": f"the file of decisions can't be used ({error})"}, 503)
 
 
-def _who(request: Request, _: Exception) -> Response:
+def _ask_name(request: Request, _: Exception) -> Response:
     if request.method == "GET":
         return RedirectResponse("/reviewer", 303)
     return JSONResponse({"error": "say first who you are: open /reviewer"}, 403)

@@ -61,11 +61,11 @@ CREATE TRIGGER decision_once BEFORE INSERT ON decision
         OR (act = NEW.act AND place = NEW.place))
     BEGIN SELECT RAISE(ABORT, 'a decision is never replaced'); END;
 
--- what has not been taken back
+-- the decisions that have not been undone
 CREATE VIEW live AS SELECT * FROM decision AS one
     WHERE kind <> 'undo' AND NOT EXISTS (SELECT 1 FROM decision AS other WHERE other.undoes = one.act);
 
--- what each reviewer says last of a tag: yes is 1 or 0
+-- the last decision of each reviewer on a tag: yes is 1 or 0
 CREATE VIEW verdict AS SELECT film, tag, reviewer, kind <> 'reject' AS yes, kind, at FROM
     (SELECT film, tag, reviewer, kind, at, max(seq) FROM live WHERE tag IS NOT NULL GROUP BY film, tag, reviewer)
     WHERE kind <> 'clear';
@@ -83,7 +83,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._own = threading.local()
+        self._local = threading.local()
         try:
             self._make_or_check()
         except sqlite3.Error as error:
@@ -107,12 +107,12 @@ class Database:
 
     @property
     def _connection(self) -> sqlite3.Connection:
-        if not hasattr(self._own, "connection"):
+        if not hasattr(self._local, "connection"):
             connection = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA synchronous = FULL")
-            self._own.connection = connection
-        return self._own.connection
+            self._local.connection = connection
+        return self._local.connection
 
     def _make_or_check(self) -> None:
         if self._pragma("application_id") != APPLICATION:

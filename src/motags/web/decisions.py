@@ -1,4 +1,4 @@
-"""Decisions: who said what of which tag, when, beside which model. They are added to, never changed."""
+"""Decisions: which reviewer decided what on which tag, when, and with which model. They are only added to."""
 
 import json
 import sqlite3
@@ -55,7 +55,7 @@ class History:
             False where the act had been kept before; then nothing changes.
         """
         with self.database.writing() as connection:
-            if self._kept(act):
+            if self._is_kept(act):
                 return False
             for place, (kind, tag) in enumerate(decisions):
                 self._insert(connection, act, place, reviewer, film, kind, tag, version)
@@ -68,22 +68,22 @@ class History:
             The decisions taken back.
         """
         with self.database.writing() as connection:
-            if not self._kept(act) and (last := self._last(reviewer)):
-                self._insert(connection, act, 0, reviewer, last["film"], "undo", None, version, last["act"])
+            if not self._is_kept(act) and (last_act := self._last_act(reviewer)):
+                self._insert(connection, act, 0, reviewer, last_act["film"], "undo", None, version, last_act["act"])
         return self.database.read(
             "SELECT * FROM decision WHERE act = (SELECT undoes FROM decision WHERE act = :act) ORDER BY place", act=act
         )
 
-    def _kept(self, act: str) -> bool:
+    def _is_kept(self, act: str) -> bool:
         return bool(self.database.read("SELECT 1 FROM decision WHERE act = :act", act=act))
 
-    def _last(self, reviewer: str) -> sqlite3.Row | None:
-        found = self.database.read(
+    def _last_act(self, reviewer: str) -> sqlite3.Row | None:
+        rows = self.database.read(
             "SELECT act, film FROM live WHERE reviewer = :reviewer AND film IN (SELECT id FROM film)"
             " ORDER BY seq DESC LIMIT 1",
             reviewer=reviewer,
         )
-        return found[0] if found else None
+        return rows[0] if rows else None
 
     @staticmethod
     def _insert(
@@ -109,7 +109,7 @@ class History:
             films[row["film"]][row["tag"]].append(Verdict(row["reviewer"], row["kind"]))
         return films
 
-    def done(self, films: Sequence[str] | None = None) -> dict[str, list[str]]:
+    def done_by(self, films: Sequence[str] | None = None) -> dict[str, list[str]]:
         """The reviewers who have done a film, by film; of all films, or of these."""
         rows = self.database.read(
             "SELECT DISTINCT film, reviewer FROM live WHERE kind = 'done'"
@@ -140,8 +140,8 @@ def reviewer_name(text: str) -> str:
     return _name(text, "a reviewer's name", MOST_NAME)
 
 
-def _name(text: str, what: str, most: int) -> str:
+def _name(text: str, subject: str, limit: int) -> str:
     name = composed(text)
-    if not name or len(name) > most or not name.isprintable():
-        raise MotagsError(f"{what} has 1 to {most} letters that can be printed")
+    if not name or len(name) > limit or not name.isprintable():
+        raise MotagsError(f"{subject} needs 1 to {limit} printable characters")
     return name

@@ -76,10 +76,10 @@ def write(decisions: Path, output: Path, lines: Lines) -> Counts:
         for line in lines(store):
             file.write(line)
             number += line.count("\n")
-    here = {film["id"] for film in store.database.read("SELECT id FROM film")}  # decisions on other films stay
-    done = store.history.done().keys() & here
-    verdicts = {film: tags for film, tags in store.history.all_verdicts().items() if film in here}
-    ties = sum(agreed(said) is None for tags in verdicts.values() for said in tags.values())
+    film_ids = {film["id"] for film in store.database.read("SELECT id FROM film")}  # decisions on other films stay
+    done = store.history.done_by().keys() & film_ids
+    verdicts = {film: tags for film, tags in store.history.all_verdicts().items() if film in film_ids}
+    ties = sum(agreed(tag_verdicts) is None for tags in verdicts.values() for tag_verdicts in tags.values())
     return Counts(number, len(done), len(verdicts.keys() - done), ties)
 
 
@@ -91,7 +91,7 @@ def agreed(verdicts: Iterable[Verdict]) -> bool | None:
 
 def catalogue(store: ReviewStore) -> Iterator[str]:
     """The lines of `write_catalogue`."""
-    done, verdicts = store.history.done(), store.history.all_verdicts()
+    done, verdicts = store.history.done_by(), store.history.all_verdicts()
     kinds = {tag["name"]: tag["kind"] for tag in store.tags()}
     for film in store.database.read("SELECT id, record FROM film ORDER BY id"):
         record = json.loads(film["record"])
@@ -100,11 +100,11 @@ def catalogue(store: ReviewStore) -> Iterator[str]:
         yield json.dumps(record, ensure_ascii=False) + "\n"
 
 
-def _tags(given: list[dict[str, Any]], verdicts: dict[str, list[Verdict]], kinds: dict[str, str]) -> list[Any]:
-    kept = [tag for tag in given if agreed(verdicts.get(tag["name"], ())) is not False]
-    had = {tag["name"] for tag in given}
-    new = sorted(tag for tag, said in verdicts.items() if tag not in had and agreed(said))
-    return kept + [{"name": tag} | ({"kind": kinds[tag]} if kinds.get(tag) else {}) for tag in new]
+def _tags(catalogue_tags: list[dict[str, Any]], verdicts: dict[str, list[Verdict]], kinds: dict[str, str]) -> list[Any]:
+    tags = [tag for tag in catalogue_tags if agreed(verdicts.get(tag["name"], ())) is not False]
+    names = {tag["name"] for tag in catalogue_tags}
+    additions = sorted(tag for tag, tag_verdicts in verdicts.items() if tag not in names and agreed(tag_verdicts))
+    return tags + [{"name": tag} | ({"kind": kinds[tag]} if kinds.get(tag) else {}) for tag in additions]
 
 
 def table(store: ReviewStore, scores: bool = False) -> Iterator[str]:
@@ -113,17 +113,17 @@ def table(store: ReviewStore, scores: bool = False) -> Iterator[str]:
     verdicts = store.history.all_verdicts()
     for film in store.database.read("SELECT id, record FROM film ORDER BY id"):
         tags = {tag["name"]: 1.0 for tag in json.loads(film["record"])["tags"]}
-        said = verdicts.get(film["id"], {})
-        tags |= {tag: float(yes) for tag, all_said in said.items() if (yes := agreed(all_said)) is not None}
+        film_verdicts = verdicts.get(film["id"], {})
+        tags |= {tag: float(yes) for tag, votes in film_verdicts.items() if (yes := agreed(votes)) is not None}
         if scores:
-            tags = {row["tag"]: row["score"] for row in _undecided(store, film["id"], said)} | tags
+            tags = {row["tag"]: row["score"] for row in _undecided(store, film["id"], film_verdicts)} | tags
         for tag in sorted(tags):
             yield _csv((film["id"], tag, f"{tags[tag]:g}"))
 
 
-def _undecided(store: ReviewStore, film: str, said: dict[str, list[Verdict]]) -> list[sqlite3.Row]:
+def _undecided(store: ReviewStore, film: str, verdicts: dict[str, list[Verdict]]) -> list[sqlite3.Row]:
     rows = store.database.read("SELECT tag, score FROM suggestion WHERE film = :film AND given", film=film)
-    return [row for row in rows if row["tag"] not in said]
+    return [row for row in rows if row["tag"] not in verdicts]
 
 
 def _csv(cells: Iterable[object]) -> str:

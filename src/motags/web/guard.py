@@ -49,28 +49,28 @@ class Guard:
         host = headers.get("host", "")
         if self.hosts is not None and host.lower() not in self.hosts:
             return PlainTextResponse("this address is not answered here", 421)
-        own = {f"http://{host}", f"https://{host}"}  # the second behind a proxy
-        if scope["method"] not in {"GET", "HEAD"} and headers.get("origin") not in own:
+        origins = {f"http://{host}", f"https://{host}"}  # the second behind a proxy
+        if scope["method"] not in {"GET", "HEAD"} and headers.get("origin") not in origins:
             reason = "only this page itself may send that; a proxy before it has to pass on the header Host"
             return JSONResponse({"error": reason}, 403)
         return None
 
     def _entered(self, scope: Scope) -> HTMLResponse | None:
         """The answer to the first visit. After a redirect from a link elsewhere the cookie would not be sent."""
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
-        if not self._right(given):
+        token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        if not self._is_token(token):
             return None
         answer = HTMLResponse(WELCOME)
-        answer.set_cookie(self.cookie, given, max_age=30 * 86_400, httponly=True, samesite="strict")
+        answer.set_cookie(self.cookie, token, max_age=30 * 86_400, httponly=True, samesite="strict")
         return answer
 
     def _without_token(self, headers: Headers) -> PlainTextResponse | None:
-        if self.token is None or self._right(cookie_parser(headers.get("cookie", "")).get(self.cookie, "")):
+        if self.token is None or self._is_token(cookie_parser(headers.get("cookie", "")).get(self.cookie, "")):
             return None
         return PlainTextResponse("Open the address with the token that `motags review` printed when it started.", 401)
 
-    def _right(self, given: str) -> bool:
-        return self.token is not None and hmac.compare_digest(given.encode(), self.token.encode())
+    def _is_token(self, token: str) -> bool:
+        return self.token is not None and hmac.compare_digest(token.encode(), self.token.encode())
 
 
 def _secured(send: Send) -> Send:

@@ -11,7 +11,7 @@ from motags.films.files import rows
 from motags.films.film import Film, Tag, film_of
 from motags.films.text import Entry, TextRules
 from motags.films.values import plain_text
-from motags.web.scoring import Model
+from motags.tagger.model import Model
 from motags.web.store import ReviewStore
 
 log = logging.getLogger(__name__)

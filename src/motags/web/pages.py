@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -16,7 +16,7 @@ class Pages:
 
     def __init__(self) -> None:
         self._templates = Environment(
-            loader=FileSystemLoader(HERE / "templates"),
+            loader=FileSystemLoader(FOLDER / "templates"),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -39,17 +39,17 @@ class Files(StaticFiles):
     """The files, which a browser keeps: their addresses change with their bytes."""
 
     def __init__(self) -> None:
-        super().__init__(directory=HERE / "static")
+        super().__init__(directory=FOLDER / "static")
 
-    def file_response(self, *given: object, **named: object) -> Response:
+    def file_response(self, *args: object, **options: object) -> Response:
         """Answer with a file."""
-        answer = super().file_response(*given, **named)  # type: ignore[arg-type]
+        answer = super().file_response(*args, **options)  # type: ignore[arg-type]
         answer.headers["Cache-Control"] = FOREVER
         return answer
 
 
 def _address(name: str) -> str:
-    digest = hashlib.sha256((HERE / "static" / name).read_bytes()).hexdigest()
+    digest = hashlib.sha256((FOLDER / "static" / name).read_bytes()).hexdigest()
     return f"/static/{name}?v={digest[:12]}"
 
 

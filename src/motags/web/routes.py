@@ -20,10 +20,10 @@ from motags.web.scoring import Scorer
 from motags.web.store import Filter, ReviewStore
 
 PAGE = 25  # films on a page of the queue
-HELD = 15 * 60.0  # seconds for which a film that is open before one reviewer is not offered to another
-ASKED = 20  # films of the queue looked at to find one that nobody has open
+OPEN_SECONDS = 15 * 60.0  # for which a film that one reviewer has open is not offered to another
+LOOKAHEAD = 20  # films of the queue among which one is sought that nobody has open
 YEAR = 365 * 86_400
-SAID = {"accept": "accepted", "reject": "rejected", "add": "added", "clear": "left open", "done": "done"}
+PAST_TENSE = {"accept": "accepted", "reject": "rejected", "add": "added", "clear": "left open", "done": "done"}
 
 DOWNLOADS: dict[str, tuple[str, Callable[[ReviewStore], Iterator[str]]]] = {
     "catalogue.jsonl": ("application/jsonl", exports.catalogue),
@@ -37,18 +37,20 @@ FilmId = Annotated[str, Query(alias="id", min_length=1, max_length=1000)]
 PageNumber = Annotated[int, Query(ge=1, le=10**6)]
 
 
-class Act(BaseModel):
-    """What the page sends, under a name of its own, so that it may send it again."""
+class Body(BaseModel):
+    """What the page sends: an unknown field or another type is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Act(Body):
+    """A request that the page names, so that it may send it again."""
 
     act: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{8,80}$")]
 
 
-class OnTag(BaseModel):
+class OnTag(Body):
     """A decision on a tag."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     kind: Literal["accept", "reject", "add", "clear"]
     tag: Id
@@ -95,7 +97,7 @@ class Review:
     def __init__(self, store: ReviewStore, scorer: Scorer, reviewer: str | None, cookie: str) -> None:
         self.store, self.scorer, self.reviewer, self.cookie = store, scorer, reviewer, cookie
         self.pages = Pages()
-        self._held: dict[str, tuple[str, float]] = {}
+        self._open_films: dict[str, tuple[str, float]] = {}
         self._explaining = anyio.CapacityLimiter(1)
 
     def queue(self, request: Request, chosen: Chosen, page: PageNumber = 1) -> Response:
@@ -106,50 +108,51 @@ class Review:
         return self.pages.page(
             "queue",
             films=[film | {"address": _film_address(film["id"], chosen)} for film in map(dict, films)],
-            given=store.given(ids),
-            done=store.history.done(ids),
+            predicted=store.predicted(ids),
+            done=store.history.done_by(ids),
             start=_film_address(self._free(ids, me), chosen) if ids else "",
             count=count,
             page=page,
-            pages=[f"/?{urlencode(chosen.query(page=str(n)))}" for n in _near(page, -(-count // PAGE))],
-            tags=store.given_tags(),
+            pages=[f"/?{urlencode(chosen.query(page=str(n)))}" for n in _neighbour_pages(page, -(-count // PAGE))],
+            tags=store.predicted_tags(),
             reviewers=store.history.by_reviewer(),
-            **self._about(me, chosen),
+            **self._page_values(me, chosen),
         )
 
     def film(self, request: Request, film_id: FilmId, chosen: Chosen) -> Response:
         """A film with its tags, to decide on."""
         me, film = self._me(request), self._film(film_id)
         self.scorer.need(film)
-        self._held[film_id] = (me, time.monotonic())
-        return self.pages.page("film", **(self._tags(film, me) | self._about(me, chosen)))
+        self._open_films[film_id] = (me, time.monotonic())
+        return self.pages.page("film", **(self._tags(film, me) | self._page_values(me, chosen)))
 
     def decide(self, request: Request, body: OnTags) -> dict[str, str]:
         """Keep decisions on tags; give the film's tags as they are then."""
         me, film = self._me(request), self._film(body.film)
-        own = {row.tag for row in self.store.rows(film)}  # whatever they are called
-        decisions = [(one.kind, one.tag if one.tag in own else _named(one.tag)) for one in body.decisions]
+        tags_of_film = {row.tag for row in self.store.rows(film)}  # whatever they are called
+        names = [row.tag if row.tag in tags_of_film else _checked_tag(row.tag) for row in body.decisions]
+        decisions = [(row.kind, name) for row, name in zip(body.decisions, names, strict=True)]
         self.store.history.keep(body.act, me, body.film, decisions, film["version"] or "")
-        tags = self._tags(film, me)
-        told = f"{decisions[0][1]} {SAID[decisions[0][0]]}" if len(decisions) == 1 else f"{len(decisions)} tags kept"
-        return {"html": self.pages.part("tags", **tags), "said": f"{told}. {tags['left']} left."}
+        values = self._tags(film, me)
+        outcome = f"{len(names)} tags kept" if len(names) > 1 else f"{names[0]} {PAST_TENSE[body.decisions[0].kind]}"
+        return {"html": self.pages.part("tags", **values), "said": f"{outcome}. {values['left']} left."}
 
     def leave(self, request: Request, body: Leaving, chosen: Chosen) -> dict[str, str]:
         """Done with a film, or skip it: where to go next."""
         me, film = self._me(request), self._film(body.film)
-        ids = self.store.after(body.film, chosen, me, ASKED)
+        ids = self.store.after(body.film, chosen, me, LOOKAHEAD)
         self.store.history.keep(body.act, me, body.film, [(body.kind, None)], film["version"] or "")
-        self._held.pop(body.film, None)
-        said = f"{film['title']}: {'done' if body.kind == 'done' else 'skipped'}."
-        return {"next": _film_address(self._free(ids, me), chosen) if ids else _queue_address(chosen), "said": said}
+        self._open_films.pop(body.film, None)
+        message = f"{film['title']}: {'done' if body.kind == 'done' else 'skipped'}."
+        return {"next": _film_address(self._free(ids, me), chosen) if ids else _queue_address(chosen), "said": message}
 
     def undo(self, request: Request, body: Act, chosen: Chosen) -> dict[str, str]:
         """Take back what the reviewer did last: where that was."""
         undone = self.store.history.undo(body.act, self._me(request), self.scorer.model.version_)
         if not undone:
             return {"next": "", "said": "Nothing to undo."}
-        what = undone[0]["tag"] if len(undone) == 1 else f"{len(undone)} tags"
-        return {"next": _film_address(undone[0]["film"], chosen), "said": f"Undone: {what or undone[0]['kind']}."}
+        subject = undone[0]["tag"] if len(undone) == 1 else f"{len(undone)} tags"
+        return {"next": _film_address(undone[0]["film"], chosen), "said": f"Undone: {subject or undone[0]['kind']}."}
 
     async def why(self, request: Request, film_id: FilmId, tag: TagName) -> dict[str, str]:
         """Why a film has a score for a tag. One explanation is made at a time, and nothing else waits for it."""
@@ -171,8 +174,8 @@ class Review:
         if name not in DOWNLOADS:
             raise HTTPException(404, "there is no such file")
         kind, lines = DOWNLOADS[name]
-        named = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(lines(self.store), media_type=kind, headers=named)
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(lines(self.store), media_type=kind, headers=headers)
 
     def ask_name(self, request: Request) -> Response:
         """Ask who reviews."""
@@ -205,25 +208,25 @@ class Review:
     def _free(self, films: Sequence[str], me: str) -> str:
         """The first film that no other reviewer has open, or the first of all."""
         now = time.monotonic()
-        for film, (_, since) in list(self._held.items()):  # other threads add to it meanwhile
-            if now - since >= HELD:
-                self._held.pop(film, None)
-        return next((film for film in films if self._held.get(film, (me,))[0] == me), films[0])
+        for film, (_, since) in list(self._open_films.items()):  # other threads add to it meanwhile
+            if now - since >= OPEN_SECONDS:
+                self._open_films.pop(film, None)
+        return next((film for film in films if self._open_films.get(film, (me,))[0] == me), films[0])
 
     def _tags(self, film: sqlite3.Row, me: str) -> dict[str, Any]:
         rows = self.store.rows(film)
-        left = [row.tag for row in rows if row.left(me)]
-        others = [name for name in self.store.history.done([film["id"]])[film["id"]] if name != me]
-        return {"rows": rows, "me": me, "left": len(left), "others": others, "film": film, "knows": self.scorer.knows}
+        undecided = sum(row.is_undecided_by(me) for row in rows)
+        others = [name for name in self.store.history.done_by([film["id"]])[film["id"]] if name != me]
+        return {"rows": rows, "me": me, "left": undecided, "others": others, "film": film, "knows": self.scorer.knows}
 
-    def _about(self, me: str, chosen: Filter) -> dict[str, Any]:
+    def _page_values(self, me: str, chosen: Filter) -> dict[str, Any]:
         total, done = self.store.progress()
         waiting = self.store.unscored_films(self.scorer.model.version_)
-        about = {"total": total, "done_films": done, "waiting": waiting, "chosen": chosen, "me": me}
-        return about | {"back": _queue_address(chosen), "query": urlencode(chosen.query())}
+        values = {"total": total, "done_films": done, "waiting": waiting, "chosen": chosen, "me": me}
+        return values | {"back": _queue_address(chosen), "query": urlencode(chosen.query())}
 
 
-def _named(tag: str) -> str:
+def _checked_tag(tag: str) -> str:
     try:
         return tag_name(tag)
     except MotagsError as error:
@@ -238,5 +241,5 @@ def _queue_address(chosen: Filter) -> str:
     return f"/?{urlencode(chosen.query())}".rstrip("?")
 
 
-def _near(page: int, pages: int) -> list[int]:
+def _neighbour_pages(page: int, pages: int) -> list[int]:
     return [n for n in (page - 1, page + 1) if 1 <= n <= pages]

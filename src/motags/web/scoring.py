@@ -6,35 +6,19 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
 
 import numpy as np
 
-from motags.films.text import TextRules
+from motags.active_learning.explain import explain
+from motags.tagger.model import Model
 from motags.web.store import ReviewStore, Scored
 
 BATCH = 32  # films scored at once in the background: a film that a reviewer waits for comes after one such batch
-CLOSE = 5  # tags below their thresholds that are shown too, the closest ones
+NEAR_MISSES = 5  # tags below their thresholds that are shown too, the closest ones
 PAUSE = 30.0  # seconds after the file could not be read or written
 EXPLANATIONS = 512  # kept in memory
 
 log = logging.getLogger(__name__)
-
-
-class Model(Protocol):
-    """What the page needs of a tagger."""
-
-    tags_: list[str]
-    kinds_: list[str]
-    thresholds_: np.ndarray
-    text_rules_: TextRules
-    version_: str
-
-    def score(self, texts: list[str]) -> Any:
-        """Of n texts, what `held_out` takes."""
-
-    def held_out(self, ids: Sequence[str], scored: Any) -> np.ndarray:
-        """Scores (n, t) float32 of n films, each by models that have not seen it."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +38,11 @@ class Reason:
     typical: tuple[str, ...]
 
 
-class Explain(Protocol):
-    """What says why a text has a score for a tag."""
-
-    def __call__(self, model: Any, text: str, tags: Sequence[str], /, *, film: str) -> Sequence[Any]:
-        """Of each tag why; `film` is the id of the film whose text it is."""
-
-
 class Scorer:
     """A model beside a review. One text after another is read, however many ask."""
 
-    def __init__(self, model: Model, explain: Explain, store: ReviewStore) -> None:
-        self.model, self.store, self._explain = model, store, explain
+    def __init__(self, model: Model, store: ReviewStore) -> None:
+        self.model, self.store = model, store
         self._column = {tag: j for j, tag in enumerate(model.tags_)}
         self._busy = threading.Lock()
         self._stop = threading.Event()
@@ -86,13 +63,13 @@ class Scorer:
         return tag in self._column
 
     def _run(self) -> None:
-        last = ""  # once through all films: two models on one file, where nothing keeps them apart, come to an end
+        last_id = ""  # once through all films: two models on one file, where nothing keeps them apart, come to an end
         while not self._stop.is_set():
             try:
-                if not (films := self.store.unscored(self.model.version_, BATCH, last)):
+                if not (films := self.store.unscored(self.model.version_, BATCH, last_id)):
                     return
                 self._score(films)
-                last = films[-1]["id"]
+                last_id = films[-1]["id"]
             except sqlite3.OperationalError as error:
                 log.error("no suggestions are made ahead for %.0f s: %s", PAUSE, error)
                 self._stop.wait(PAUSE)
@@ -110,15 +87,15 @@ class Scorer:
 
     def _read(self, films: Sequence[str], scores: np.ndarray) -> list[Scored]:
         thresholds = self.model.thresholds_
-        worths = worth(scores, thresholds)
-        kept = shown(scores, thresholds) | self._catalogued(films)
+        uncertainties = uncertainty(scores, thresholds)
+        visible = tags_to_show(scores, thresholds) | self._catalogued(films)
         return [
             Scored(
                 film,
-                float(worths[i]),
+                float(uncertainties[i]),
                 [
                     (self.model.tags_[j], float(scores[i, j]), bool(scores[i, j] >= thresholds[j]))
-                    for j in np.flatnonzero(kept[i])
+                    for j in np.flatnonzero(visible[i])
                 ],
             )
             for i, film in enumerate(films)
@@ -134,13 +111,15 @@ class Scorer:
     def _why(self, film: str, text: str, tag: str) -> Reason:
         with self._busy:
             score = self.model.held_out([film], self.model.score([text]))[0, self._column[tag]]
-            found = self._explain(self.model, text, [tag], film=film)[0]
-        films = tuple((title, float(similarity)) for _, title, similarity in found.films)
-        return Reason(float(score), found.threshold, pieces(text, found.words), films, tuple(found.cluster_tags))
+            explanation = explain(self.model, text, [tag], film=film)[0]
+        films = tuple((title, float(similarity)) for _, title, similarity in explanation.films)
+        return Reason(
+            float(score), explanation.threshold, pieces(text, explanation.words), films, tuple(explanation.cluster_tags)
+        )
 
 
-def worth(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
-    """How much each film is worth a review, (n,): the number of its close calls, the closer the more.
+def uncertainty(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """How unsure the model is of each film, (n,): the number of its close calls, the closer the more.
 
     A tag counts from 1, where its score is at its threshold, down to 0, where the odds of the two differ by a factor
     of e or more.
@@ -153,24 +132,24 @@ def _logit(probability: np.ndarray) -> np.ndarray:
     return np.log(inside / (1 - inside))
 
 
-def shown(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def tags_to_show(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
     """The tags to show, (n, t) bool: those at their thresholds, and of the others the closest ones."""
-    given = scores >= thresholds
-    below = np.where(given, -np.inf, _logit(scores) - _logit(thresholds))
-    best = np.argsort(-below, axis=1, kind="stable")[:, :CLOSE]
-    close = np.zeros_like(given)
-    np.put_along_axis(close, best, True, axis=1)
-    return given | close
+    predicted = scores >= thresholds
+    below = np.where(predicted, -np.inf, _logit(scores) - _logit(thresholds))
+    best = np.argsort(-below, axis=1, kind="stable")[:, :NEAR_MISSES]
+    near_misses = np.zeros_like(predicted)
+    np.put_along_axis(near_misses, best, True, axis=1)
+    return predicted | near_misses
 
 
 def pieces(text: str, words: Sequence[tuple[int, int, float]]) -> tuple[tuple[str, float], ...]:
     """A text cut at the spans of its words; weights are divided by the largest of them."""
-    most = max((abs(weight) for _, _, weight in words), default=0) or 1
-    cut: list[tuple[str, float]] = []
-    at = 0
+    largest = max((abs(weight) for _, _, weight in words), default=0) or 1
+    parts: list[tuple[str, float]] = []
+    position = 0
     for start, end, weight in sorted(words):
-        if start >= at:
-            cut += [(text[at:start], 0.0), (text[start:end], float(weight) / most)]
-            at = end
-    cut.append((text[at:], 0.0))
-    return tuple((piece, weight) for piece, weight in cut if piece)
+        if start >= position:
+            parts += [(text[position:start], 0.0), (text[start:end], float(weight) / largest)]
+            position = end
+    parts.append((text[position:], 0.0))
+    return tuple((piece, weight) for piece, weight in parts if piece)

@@ -1,9 +1,9 @@
-"""The films of a review with their suggested tags, and the queue in which they are worth reviewing."""
+"""The films of a review with their suggested tags, and the queue: the film first of which the model is least sure."""
 
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 
 from motags.films.film import Film
 from motags.web.database import Database
@@ -47,40 +47,40 @@ class Filter:
 
 @dataclass(frozen=True)
 class Scored:
-    """What a model says of a film: how much a review is worth, and (tag, score, given) of the tags to show."""
+    """What a model says of a film: how uncertain it is, and (tag, score, predicted) of the tags to show."""
 
     film: str
-    worth: float
+    uncertainty: float
     tags: Sequence[tuple[str, float, bool]]
 
 
 @dataclass(frozen=True)
 class TagRow:
-    """A tag of a film as the page shows it; `given` says that the model gives it, not only considers it."""
+    """A tag of a film as the page shows it; `predicted` says that its score is at least its threshold."""
 
     tag: str
     score: float | None = None
     threshold: float | None = None
-    given: bool = False
+    predicted: bool = False
     catalogued: bool = False
     verdicts: tuple[Verdict, ...] = ()
 
-    def of(self, reviewer: str) -> str:
+    def verdict_of(self, reviewer: str) -> str:
         """What this reviewer says: accept, reject, add or nothing."""
         return next((verdict.kind for verdict in self.verdicts if verdict.reviewer == reviewer), "")
 
-    def others(self, reviewer: str) -> list[Verdict]:
+    def other_verdicts(self, reviewer: str) -> list[Verdict]:
         """What the others say."""
         return [verdict for verdict in self.verdicts if verdict.reviewer != reviewer]
 
     @property
     def likely(self) -> bool:
         """Whether the row stands among the suggestions, not among the tags that the model only considers."""
-        return self.given or self.catalogued or any(verdict.kind == "add" for verdict in self.verdicts)
+        return self.predicted or self.catalogued or any(verdict.kind == "add" for verdict in self.verdicts)
 
-    def left(self, reviewer: str) -> bool:
+    def is_undecided_by(self, reviewer: str) -> bool:
         """Whether the reviewer has yet to decide: a tag of the catalogue stays without that."""
-        return self.given and not self.catalogued and not self.of(reviewer)
+        return self.predicted and not self.catalogued and not self.verdict_of(reviewer)
 
     @property
     def conflict(self) -> bool:
@@ -137,18 +137,18 @@ class ReviewStore:
     def suggest(self, version: str, scored: Iterable[Scored]) -> None:
         """Keep what a model says of some films, in the place of what one said before."""
         with self.database.writing() as connection:
-            for one in scored:
-                connection.execute("INSERT OR REPLACE INTO scored VALUES (?, ?, ?)", (one.film, version, one.worth))
-                connection.execute("DELETE FROM suggestion WHERE film = ?", (one.film,))
-                rows = [(one.film, tag, score, given) for tag, score, given in one.tags]
+            for film, uncertainty, tags in map(astuple, scored):
+                connection.execute("INSERT OR REPLACE INTO scored VALUES (?, ?, ?)", (film, version, uncertainty))
+                connection.execute("DELETE FROM suggestion WHERE film = ?", (film,))
+                rows = [(film, tag, score, predicted) for tag, score, predicted in tags]
                 connection.executemany("INSERT INTO suggestion VALUES (?, ?, ?, ?)", rows)
 
     def film(self, film: str) -> sqlite3.Row | None:
         """A film (id, title, year, text, record, and the version that scored it), or None."""
-        found = self.database.read(
+        rows = self.database.read(
             "SELECT f.*, s.version FROM film AS f LEFT JOIN scored AS s ON s.film = f.id WHERE f.id = :film", film=film
         )
-        return found[0] if found else None
+        return rows[0] if rows else None
 
     def catalogued(self, film: str) -> list[str]:
         """The tags that the catalogue gives a film."""
@@ -161,9 +161,9 @@ class ReviewStore:
     def rows(self, film: sqlite3.Row) -> list[TagRow]:
         """The tags of a film to show: suggested, in the catalogue, or decided by anyone; the likeliest first."""
         tags = {tag["name"]: TagRow(tag["name"], catalogued=True) for tag in json.loads(film["record"])["tags"]}
-        for found in self.database.read("SELECT * FROM suggestion WHERE film = :film", film=film["id"]):
-            row = tags.get(found["tag"], TagRow(found["tag"]))
-            tags[found["tag"]] = replace(row, score=found["score"], given=bool(found["given"]))
+        for suggestion in self.database.read("SELECT * FROM suggestion WHERE film = :film", film=film["id"]):
+            row = tags.get(suggestion["tag"], TagRow(suggestion["tag"]))
+            tags[suggestion["tag"]] = replace(row, score=suggestion["score"], predicted=bool(suggestion["given"]))
         for tag, verdicts in self.history.verdicts(film["id"]).items():
             tags[tag] = replace(tags.get(tag, TagRow(tag)), verdicts=tuple(verdicts))
         thresholds = self._thresholds(list(tags))
@@ -184,12 +184,12 @@ class ReviewStore:
             " WHERE kind = 'add' AND tag NOT IN (SELECT name FROM tag) ORDER BY 1"
         )
 
-    def given_tags(self) -> list[sqlite3.Row]:
-        """The tags that the model gives to any film (tag, films)."""
+    def predicted_tags(self) -> list[sqlite3.Row]:
+        """The tags that the model predicts for any film (tag, films)."""
         return self.database.read("SELECT tag, count(*) AS films FROM suggestion WHERE given GROUP BY tag ORDER BY tag")
 
-    def given(self, films: Sequence[str]) -> dict[str, list[str]]:
-        """The tags that the model gives these films, best first."""
+    def predicted(self, films: Sequence[str]) -> dict[str, list[str]]:
+        """The tags that the model predicts for each of these films, best first."""
         rows = self.database.read(
             "SELECT film, tag FROM suggestion WHERE given AND film IN (SELECT value FROM json_each(:films))"
             " ORDER BY score DESC",
@@ -209,7 +209,7 @@ class ReviewStore:
         return row[0], row[1]
 
     def queue(self, chosen: Filter, me: str, limit: int, offset: int = 0) -> list[sqlite3.Row]:
-        """Films (id, title, year, worth, skipped) of the queue, the most worth reviewing first, one's skipped last."""
+        """Films (id, title, year, worth, skipped) of the queue, the most uncertain first, those skipped last."""
         query, values = _queue(chosen, me)
         return self.database.read(f"{query} {ORDER}", limit=limit, offset=offset, **values)
 
@@ -225,16 +225,16 @@ class ReviewStore:
             "WHERE (skipped, -worth, id) > (SELECT :film IN (SELECT film FROM live WHERE kind = 'skip' AND"
             " reviewer = :me), -coalesce((SELECT worth FROM scored WHERE film = :film), -1), :film)"
         )
-        found = self.database.read(f"{query} {later} {ORDER}", film=film, limit=limit, offset=0, **values)
-        again = self.queue(chosen, me, limit - len(found) + 1) if len(found) < limit else []
-        return list(dict.fromkeys(row["id"] for row in [*found, *again] if row["id"] != film))[:limit]
+        following = self.database.read(f"{query} {later} {ORDER}", film=film, limit=limit, offset=0, **values)
+        from_start = self.queue(chosen, me, limit - len(following) + 1) if len(following) < limit else []
+        return list(dict.fromkeys(row["id"] for row in [*following, *from_start] if row["id"] != film))[:limit]
 
 
 def _queue(chosen: Filter, me: str) -> tuple[str, dict[str, object]]:
-    least, most = SURE[chosen.sure]
+    low, high = SURE[chosen.sure]
     suggested = "1" if (chosen.tag, chosen.sure) == ("", "any") else SUGGESTED
     query = QUEUE.format(show=SHOWS[chosen.show], suggested=suggested)
-    return query, {"me": me, "tag": chosen.tag, "least": least, "most": most}
+    return query, {"me": me, "tag": chosen.tag, "least": low, "most": high}
 
 
 def record_of(film: Film) -> str:
