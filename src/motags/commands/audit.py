@@ -1,4 +1,4 @@
-"""`motags audit`."""
+"""`motags audit`, as the command line takes it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +13,10 @@ from motags.commands.options import MODEL, OUTPUT, print_table
 @click.command()
 @MODEL
 @OUTPUT
-@click.option("--top", type=click.IntRange(min=1), default=50, help="Labels to name.")
-@click.option("--tag", help="Only labels of this tag.")
+@click.option("--top", type=click.IntRange(min=1), default=50, help="Labels to list at most.")
+@click.option("--tag", help="List labels of this tag only.")
 def audit(model: Path, output: Path | None, top: int, tag: str | None) -> None:
-    """Say which tags of the training films look wrong or missing, worst first.
+    """List the tags of the training films that look wrong or missing, the most doubtful first.
 
     \b
     Example: motags audit --top 200 --output suspects.csv

@@ -1,4 +1,4 @@
-"""`motags expire`."""
+"""`motags expire`, as the command line takes it."""
 
 from pathlib import Path
 
@@ -9,9 +9,11 @@ from motags.errors import MotagsError
 
 @click.command()
 @click.argument("raw", type=click.Path(path_type=Path), default="data/raw")
-@click.option("--days", type=click.IntRange(0, 36_500), help="Drop what is older.  [default: crawl.tmdb.keep_days]")
+@click.option(
+    "--days", type=click.IntRange(0, 36_500), help="Drop records older than this.  [default: crawl.tmdb.keep_days]"
+)
 def expire(raw: Path, days: int | None) -> None:
-    """Drop what TMDB gave longer ago than its terms allow to keep.
+    """Drop the records of TMDB that are older than its terms allow.
 
     Example: motags expire
     """

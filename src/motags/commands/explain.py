@@ -1,4 +1,4 @@
-"""`motags explain`."""
+"""`motags explain`, as the command line takes it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,10 @@ SHOWN_WORDS = 8  # parts of a text that are shown to carry a tag
 @click.argument("file", type=PATH)
 @MODEL
 @TEXT
-@click.option("--film", help="Id of the film.  [default: the first]")
-@click.option("--tag", "tags", multiple=True, help="A tag; may be given more than once.  [default: those it gets]")
+@click.option("--film", help="Id of the film.  [default: the first film]")
+@click.option("--tag", "tags", multiple=True, help="Tag to explain; may be repeated.  [default: those it gets]")
 def explain(file: Path, model: Path, text: Any, film: str | None, tags: tuple[str, ...]) -> None:
-    """Say why a film of FILE gets a tag: the words that carry it, films like it that bear it, its cluster.
+    """Explain why a film of FILE gets a tag: the words that carry it, films like it that bear it, its cluster.
 
     \b
     Example: motags explain films.jsonl --film heat-1995 --tag heist

@@ -1,4 +1,4 @@
-"""`motags results`."""
+"""`motags results`, as the command line takes it."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ from motags.evaluation.rows import COLUMNS, ROWS
 @click.argument("metrics", type=click.Path(path_type=Path), default="metrics/metrics.json")
 @click.option("--markdown", is_flag=True, help="Print a Markdown table.")
 def results(metrics: Path, markdown: bool) -> None:
-    """Print the results table of an experiment.
+    """Print the results table of the last experiment.
 
     Example: motags results metrics/metrics.json
     """

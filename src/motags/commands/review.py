@@ -1,4 +1,4 @@
-"""`motags review` and what goes with it, as the command line takes them."""
+"""`motags review`, `review-export` and `review-import`, as the command line takes them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +10,9 @@ from motags.errors import MotagsError
 if TYPE_CHECKING:
     from motags.web.exports import Counts
 
-TOLD = 5  # tasks set aside that are named
+TOLD = 5  # tasks set aside that are named one by one
 PATH = click.Path(path_type=Path)
-DECISIONS = click.option("--decisions", type=PATH, default="review.sqlite", help="File that keeps the decisions.")
+DECISIONS = click.option("--decisions", type=PATH, default="review.sqlite", help="File of the decisions.")
 FORMATS = click.Choice(["catalogue", "label-studio", "table"])
 
 
@@ -20,9 +20,9 @@ FORMATS = click.Choice(["catalogue", "label-studio", "table"])
 @click.argument("file", type=PATH)
 @click.option("--model", type=PATH, default="models/tagger", help="Folder of the model.")
 @DECISIONS
-@click.option("--host", default="127.0.0.1", help="Another address than loopback needs a token.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8737, help="0 takes a free one.")
-@click.option("--reviewer", help="Name that decisions are kept under.  [default: the user's]")
+@click.option("--host", default="127.0.0.1", help="Address to serve on; one that is not loopback needs a token.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8737, help="Port to serve on; 0 takes a free one.")
+@click.option("--reviewer", help="Name of the reviewer.  [default: the user's name]")
 def review(file: Path, model: Path, decisions: Path, host: str, port: int, reviewer: str | None) -> None:
     """Open the page on which experts approve the tags of FILE.
 
@@ -38,11 +38,12 @@ def review(file: Path, model: Path, decisions: Path, host: str, port: int, revie
 @click.argument("output", type=PATH)
 @DECISIONS
 @click.option(
-    "--format", "kind", type=FORMATS, default="catalogue", help="To train on; for Label Studio; for recommenders."
-)
-@click.option("--scores", is_flag=True, help="In a table: also the scores of tags that nobody decided.")
+    "--format", "kind", type=FORMATS, default="catalogue",
+    help="Films to train on, tasks for Label Studio, or a CSV table for recommenders.",
+)  # fmt: skip
+@click.option("--scores", is_flag=True, help="In a table: also the scores of suggestions that nobody decided.")
 def review_export(output: Path, decisions: Path, kind: str, scores: bool) -> None:
-    """Write what a review decided to OUTPUT: a catalogue that `dvc repro` trains on, tasks, or a CSV table.
+    """Write the result of a review to OUTPUT: a catalogue to train on, tasks for Label Studio, or a CSV table.
 
     \b
     Example: motags review-export approved.jsonl && dvc exp run -S crawl.catalogue=approved.jsonl
@@ -72,7 +73,7 @@ def _said(counts: "Counts", output: Path) -> str:
 @click.argument("source", type=PATH)
 @DECISIONS
 def review_import(source: Path, decisions: Path) -> None:
-    """Keep what was decided in Label Studio: SOURCE is its JSON export.
+    """Read the decisions made in Label Studio from SOURCE, its JSON export.
 
     \b
     Example: motags review-import label-studio.json --decisions review.sqlite

@@ -1,6 +1,6 @@
 """Pairs of a film and a tag that the catalogue does not give it but motags does, for a reader to judge.
 
-    python benchmarks/missing_tags.py ../shared/real/motags.jsonl.gz pairs.csv
+    python benchmarks/quality/missing_tags.py ../shared/real/motags.jsonl.gz pairs.csv
 
 The scores are those of the tagger's own cross-fitting on the training and validation films of a seed: no test film,
 and no score by a model that has seen the film. Three groups of pairs are drawn: `top`, those with the highest scores
@@ -9,7 +9,7 @@ are given, which show how strict the reader is. They stand in random order; a re
 the tag alone does not know the group.
 
 missing_tags.csv beside this file holds the verdicts on the pairs that were drawn so (with two trained layers) and on
-130 more; docs/tagger.md says what follows from them.
+130 more; docs/results.md says what follows from them.
 """
 
 import argparse

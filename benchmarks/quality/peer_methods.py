@@ -30,7 +30,7 @@ from xmc_peers import Fitted, Scores, linear_bytes, scored, vectorizer, vocabula
 
 HERE = Path(__file__).resolve().parent
 LOCK = HERE / "requirements-xmc.lock"
-ENVIRONMENT = HERE.parent / ".venv" / "peers"
+ENVIRONMENT = HERE.parents[1] / ".venv" / "peers"
 SETTLED = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "CUDA_VISIBLE_DEVICES": ""}  # no hub, no GPU
 
 

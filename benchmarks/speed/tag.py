@@ -1,6 +1,6 @@
 """How fast a saved tagger is, from text to tags, beside a plain encoder with a regression a tag.
 
-    python benchmarks/tag.py ../shared/real/motags.jsonl.gz models/tagger [--films 500] [--threads 2] [--rounds 5]
+    python benchmarks/speed/tag.py ../shared/real/motags.jsonl.gz models/tagger [--films 500] [--threads 2] [--rounds 5]
 
 Each backend is timed in turn with its rival, in pairs, on the same texts: `SentenceTransformer.encode` (the encoder
 that the tagger began with, float32, all defaults) and scikit-learn's `predict_proba` of a one-vs-rest logistic
@@ -30,7 +30,7 @@ from motags.paper.embedder import EmbedderParams, pretrained
 from motags.params import PARAMS, read_params
 from motags.tagger.tagger import Tagger
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 MOTAGS = Path(sys.executable).parent / "motags"
 BACKENDS: tuple[Backend, ...] = ("int8", "float32", "torch")
 FITTED = 600  # films that the rival's regression is fitted on: it takes no longer to answer after more

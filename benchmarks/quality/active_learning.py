@@ -1,6 +1,6 @@
 """How many films must be tagged: the queue of `motags suggest` beside random choice, the known tags as oracle.
 
-    python benchmarks/active_learning.py ../shared/real/motags.jsonl.gz --out results/active
+    python benchmarks/quality/active_learning.py ../shared/real/motags.jsonl.gz --out results/active
 
 From START films, chosen at random among those that are no test films, BATCH more are bought at a time: by the queue,
 or at random. After each purchase two learners are trained again on all films bought (quick_learner.py): one from labels
@@ -9,7 +9,7 @@ test films of the split of SPLIT, at the thresholds that maximise the expected F
 The queue always asks the second learner, as `motags suggest` asks the tagger, which knows the names too.
 
 The rule was chosen on the training films of that split, with other seeds; that its cosines are centred was decided
-after a look at the test films (docs/learning.md). The learner's embeddings are centred, and its words weighed, on all
+after a look at the test films (docs/results.md). The learner's embeddings are centred, and its words weighed, on all
 films, test films included, but without their tags. Each run is kept under --out, so that a benchmark that was stopped
 goes on.
 """

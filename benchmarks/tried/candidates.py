@@ -1,9 +1,10 @@
-"""Where clusters of films would pay: a film's tags are sought among those of the clusters that it lies near.
+r"""Where clusters of films would pay: a film's tags are sought among those of the clusters that it lies near.
 
-    python benchmarks/candidates.py ../shared/real/motags.jsonl.gz --model results/forms/tagger-42
+    PYTHONPATH=benchmarks/quality python benchmarks/tried/candidates.py ../shared/real/motags.jsonl.gz \
+        --model results/backends/tagger-42
 
-`--model` is what benchmarks/forms.py made of the same catalogue. Only the films that it was trained on are read (no
-test films), with its cross-fitted scores of them and its thresholds.
+`--model` is what benchmarks/quality/backends.py made of the same catalogue. Only the films that it was trained on are
+read (no test films), with its cross-fitted scores of them and its thresholds.
 
 Cost: the model in 8 bits, saved with its tags repeated up to as many as `--tags` says; its regressions keep as many
 coefficients as training would keep. Processor time of one thread. Candidates are taken to cost what a tagger costs that
@@ -81,13 +82,13 @@ def _repeated(words: Words, j: np.ndarray) -> Words:
 
 def milliseconds(tagger: Tagger, texts: list[str]) -> list[float]:
     """What a film takes in each part."""
-    witnesses: list[Callable[[], np.ndarray]] = [
+    kinds: list[Callable[[], np.ndarray]] = [
         lambda: tagger.encoder_.encode(texts)[0][:, None],
         lambda: tagger.words_.logits(texts)[:, None],
         lambda: tagger.names_.cosines(texts),
     ]
-    said = np.concatenate([witness() for witness in witnesses], axis=1)
-    parts = [*witnesses, lambda: tagger.ranker_.predict_proba(said)]
+    evidence = np.concatenate([kind() for kind in kinds], axis=1)
+    parts = [*kinds, lambda: tagger.ranker_.predict_proba(evidence)]
     return [min(_seconds(part) for _ in range(ROUNDS)) / len(texts) * 1000 for part in parts]
 
 

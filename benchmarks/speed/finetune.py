@@ -1,6 +1,6 @@
 """Fine-tuning: one forward pass per batch for all triplets, beside sentence-transformers' TripletLoss.
 
-    python benchmarks/finetune.py [--catalogue FILE] [--films 320] [--encoder bert-base] [--device cuda]
+    python benchmarks/speed/finetune.py [--catalogue FILE] [--films 320] [--encoder bert-base] [--device cuda]
 
 Prints seconds for one pass over the films, the median of three rounds after one to warm up: ours as params.yaml has it;
 ours with no layer frozen; and `TripletLoss` on one random triplet per film, which embeds anchor, positive and negative
@@ -28,7 +28,7 @@ from motags.paper.embedder import PACKAGED_MODEL, EmbedderParams, device_of, pre
 from motags.paper.finetuning import finetune
 from motags.params import PARAMS, read_params
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 3
 
 

@@ -1,6 +1,7 @@
-"""What films without tags teach: pseudo-tags and continued pre-training on their texts, beside neither.
+r"""What films without tags teach: pseudo-tags and continued pre-training on their texts, beside neither.
 
-    python benchmarks/unlabelled.py ../shared/real/motags.jsonl.gz --pool ../shared/real/wikipedia.jsonl.gz
+    PYTHONPATH=benchmarks/quality python benchmarks/tried/unlabelled.py ../shared/real/motags.jsonl.gz \
+        --pool ../shared/real/wikipedia.jsonl.gz
 
 With `--teacher FOLDER` it shows instead what a larger encoder teaches the small one (distillation), on films with tags
 and without.

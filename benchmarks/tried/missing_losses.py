@@ -1,6 +1,6 @@
 """What losses for missing tags give: a tag that the catalogue does not name may be true all the same.
 
-    python benchmarks/missing_losses.py ../shared/real/motags.jsonl.gz
+    PYTHONPATH=benchmarks/quality python benchmarks/tried/missing_losses.py ../shared/real/motags.jsonl.gz
 
 An encoder is tuned on all folds of the training films but the first and scored on the first, as in ablation.py; the
 losses differ in what they make of the pairs that are not given. These films' own labels lack as many tags, so a loss

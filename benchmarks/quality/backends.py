@@ -1,6 +1,6 @@
-"""What the forms of a saved tagger cost in quality: F1 on the test films in float32 and in int8, beside PyTorch.
+"""What the backends of a saved tagger cost in quality: F1 on the test films in float32 and in int8, beside PyTorch.
 
-    python benchmarks/forms.py ../shared/real/motags.jsonl.gz --out results/forms
+    python benchmarks/quality/backends.py ../shared/real/motags.jsonl.gz --out results/backends
 
 The tagger is trained as in peers.py, on the training and validation films of a split, and saved under --out.
 """
@@ -18,7 +18,7 @@ from motags.evidence.onnx_encoder import Backend
 from motags.tagger.tagger import Tagger
 from peers import Bench
 
-log = logging.getLogger("forms")
+log = logging.getLogger("backends")
 
 
 def trained(bench: Bench, folder: Path, seed: int) -> None:

@@ -19,7 +19,7 @@ from motags.tagger import ranker
 from peers import Bench
 
 RIDGE = 1.0
-STEPS = 100  # of the ranker: the learner's few witnesses need no more
+STEPS = 100  # of the ranker: the learner's few kinds of evidence need no more
 
 
 class QuickLearner:

@@ -1,6 +1,6 @@
 """Peers that come with libraries of their own: label trees over TF-IDF (omikuji, napkinXC, PECOS) and SetFit.
 
-    .venv/peers/bin/python benchmarks/xmc_peers.py METHOD INPUT.json OUTPUT.npz
+    .venv/peers/bin/python benchmarks/quality/xmc_peers.py METHOD INPUT.json OUTPUT.npz
 
 `peer_methods.py` calls this in an environment of its own, made from requirements-xmc.lock: PECOS needs NumPy 1, and
 so Python 3.11 or 3.12; omikuji logs to stdout and ends the process where it fails. A method imports its library

@@ -1,6 +1,6 @@
 """Time and memory of the whole chain on a catalogue, and of `-S clusterer.k=30` after it.
 
-    python benchmarks/pipeline.py ../shared/real/motags.jsonl.gz
+    python benchmarks/speed/pipeline.py ../shared/real/motags.jsonl.gz
 
 Works in a clone of the last commit in a temporary folder. Prints a row a stage: seconds and peak memory of
 the stage itself (from its log), then the wall time of the two commands as a user feels them, DVC included.
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def timed(folder: Path, *command: str) -> float:

@@ -1,6 +1,6 @@
 """How fast the page is: first paint and next film in a headless Chromium, with a whole catalogue loaded.
 
-PYTHONPATH=tests python benchmarks/review.py ../shared/real/motags.jsonl.gz models/tagger
+PYTHONPATH=tests python benchmarks/speed/review.py ../shared/real/motags.jsonl.gz models/tagger
 
 Loopback, a cold browser cache for each first paint; once while the suggestions are still being made (another process's
 work on the same cores), once after. The review's file is removed at the end.

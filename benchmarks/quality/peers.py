@@ -1,6 +1,6 @@
 """How good motags is beside its peers, on the same films, splits and labels: one table, and paired intervals.
 
-    python benchmarks/peers.py ../shared/real/motags.jsonl.gz --out results/peers
+    python benchmarks/quality/peers.py ../shared/real/motags.jsonl.gz --out results/peers
 
 For each seed the films are split as the stage `split` does it. A peer's settings are tuned on the validation films
 (its grid in peer_methods.py; the best mean of micro- and macro-F1), then it is trained again on training and
@@ -56,7 +56,7 @@ from motags.tagger.training import TaggerParams
 from peer_methods import PEERS, Films
 from tuned_methods import METHODS, Case, Result
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = {
     "dataset": DatasetParams, "split": SplitParams, "embedder": EmbedderParams, "clusterer": ClustererParams,
     "local_models": LocalModelsParams, "tagger": TaggerParams, "evaluate": EvaluateParams,

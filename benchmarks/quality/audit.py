@@ -1,6 +1,6 @@
 """How well planted errors are found among tags: `motags audit` beside cleanlab and beside the plain score.
 
-    python benchmarks/audit.py ../shared/real/motags.jsonl.gz --out results/audit
+    python benchmarks/quality/audit.py ../shared/real/motags.jsonl.gz --out results/audit
 
 SHARE of each tag's films lose it (missing), and as many labels are added (wrong): either each tag gets as many as it
 lost, on random films that lack it, or they fall on any pairs, so mostly on rare tags. A learner is trained on the

@@ -1,6 +1,6 @@
 """Speed and memory of the crawl, on servers on loopback with the real films of ../shared/real.
 
-    PYTHONPATH=tests python benchmarks/crawl.py [--films 5595]
+    PYTHONPATH=tests python benchmarks/speed/crawl.py [--films 5595]
 
 - parsing: articles a second (plot, lead, categories, year), beside mwparserfromhell's own `strip_code` of
   whole pages;
@@ -37,7 +37,7 @@ from servers.mediawiki import MediaWiki, Page, lead_pages, real_pages
 from servers.tmdb import BEARER, Tmdb, real_films
 from servers.wikidata import Wikidata, real_entities
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DUMP = """
 import sys, time
 from pathlib import Path

@@ -1,6 +1,6 @@
 """F1 of each tag against its support, for motags and its peers, as a picture: from what peers.py has kept.
 
-    python benchmarks/support_plot.py ../shared/real/motags.jsonl.gz docs/f1-by-support.png --out results/peers
+    python benchmarks/quality/support_plot.py ../shared/real/motags.jsonl.gz docs/f1-by-support.png --out results/peers
         --methods motags,average,tfidf --seeds 42,43,44
 
 A point is a tag, the mean over the seeds; a line the mean of the tags about it (a window of 15 on each side).

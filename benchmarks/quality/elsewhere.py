@@ -1,6 +1,6 @@
 """Does motags hold on other catalogues? Beside TF-IDF with tuned regressions, with no change of parameters.
 
-    python benchmarks/elsewhere.py --out results/elsewhere
+    python benchmarks/quality/elsewhere.py --out results/elsewhere
 
 | data set | what it is | from |
 |---|---|---|

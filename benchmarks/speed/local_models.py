@@ -1,6 +1,6 @@
 """All local models as one batched product, beside one network after the other and beside processes.
 
-    python benchmarks/local_models.py [--films 3333] [--clusters 20]
+    python benchmarks/speed/local_models.py [--films 3333] [--clusters 20]
 
 Random films of the real shape (384 dimensions, 85 tags, 3 tags a film). The alternatives train the same
 networks on the same films for the same number of steps; joblib gives each process one thread.
@@ -18,7 +18,7 @@ from joblib import Parallel, delayed
 from motags.paper.local_models import LocalModels, LocalModelsParams
 from motags.params import PARAMS, read_params
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def fit_one(params: LocalModelsParams, X: np.ndarray, Y: np.ndarray, threads: int) -> LocalModels:

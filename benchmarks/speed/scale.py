@@ -1,6 +1,6 @@
 """Time and memory of training and tagging against how many films and tags there are, on films made up for it.
 
-    python benchmarks/scale.py --out results/scale
+    python benchmarks/speed/scale.py --out results/scale
 
 Each point, n films by t tags, runs in a process of its own, so that its peak memory is its own. It trains the whole
 tagger (`Tagger.fit`, with the numbers of params.yaml) and tags films that it has not seen. Only the encoder is not
@@ -36,7 +36,7 @@ from motags.params import PARAMS, read_params
 from motags.tagger.tagger import Tagger
 from motags.tagger.training import TaggerParams
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = {"embedder": EmbedderParams, "tagger": TaggerParams}
 POINTS = (
     "5000x100,20000x100,100000x100,5000x500,20000x500,100000x500,5000x1000,20000x1000,100000x1000,"

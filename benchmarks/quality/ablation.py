@@ -1,6 +1,6 @@
 """What each part of motags gives, and what was tried and left out: a row each, on training films alone.
 
-    python benchmarks/ablation.py ../shared/real/motags.jsonl.gz
+    python benchmarks/quality/ablation.py ../shared/real/motags.jsonl.gz
 
 The training films (validation films included) of the split with `seed` are dealt to the folds of `tagger.folds`. The
 encoder's rows are trained on all folds but the first and scored on the first; the ranker's rows are scored on all
@@ -119,17 +119,17 @@ class Study:
         return logits_of(model, states.part(asked), self.embedder)[:, : self.Y.shape[1]]
 
     def evidence(self) -> dict[str, np.ndarray]:
-        """What each witness says of all films, (n, t) each, by models that have not seen them."""
-        said = {name: np.empty(self.Y.shape, dtype=np.float32) for name in ("encoder", "words", "clusters")}
+        """The evidence of each kind on all films, (n, t) each, by models that have not seen them."""
+        logits = {name: np.empty(self.Y.shape, dtype=np.float32) for name in ("encoder", "words", "clusters")}
         X = encode(self.encoder, self.texts, self.embedder)
         for k in range(self.tagger.folds):
             seen, held = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
-            said["encoder"][held] = self.logits(k, self.attention)
+            logits["encoder"][held] = self.logits(k, self.attention)
             words = fit_words([self.texts[row] for row in seen], self.Y[seen], self.tagger.words, self.seed)
-            said["words"][held] = words.logits([self.texts[row] for row in held])
-            said["clusters"][held] = self._soft_clusters(X, seen, held)
+            logits["words"][held] = words.logits([self.texts[row] for row in held])
+            logits["clusters"][held] = self._soft_clusters(X, seen, held)
         mentions = fit_names(self.texts, self.tags, self.bench.descriptions).cosines(self.texts)
-        return said | {"name": mentions[:, 0], "description": mentions[:, 1]}
+        return logits | {"name": mentions[:, 0], "description": mentions[:, 1]}
 
     def _soft_clusters(self, X: np.ndarray, seen: np.ndarray, held: np.ndarray) -> np.ndarray:
         """Each tag's share of the films of the clusters that a film lies near, near ones weighing more."""
@@ -139,9 +139,9 @@ class Study:
         nearness = np.exp(-20 * kmeans.transform(X[held]) ** 2)
         return np.log(nearness / nearness.sum(1, keepdims=True) @ share + 1e-6)
 
-    def ranked(self, witnesses: list[np.ndarray]) -> np.ndarray:
+    def ranked(self, evidence: list[np.ndarray]) -> np.ndarray:
         """Scores (n, t) of all films by rankers that have not seen them."""
-        return cross_fitted(np.stack(witnesses, axis=1), self.Y, self.fold, self.tagger.ranker, self.seed)
+        return cross_fitted(np.stack(evidence, axis=1), self.Y, self.fold, self.tagger.ranker, self.seed)
 
     def together(self, S: np.ndarray) -> np.ndarray:
         """Scores (n, t) of a second ranker, told by a regression what all tags' scores say of each tag's error."""
