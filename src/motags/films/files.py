@@ -210,5 +210,20 @@ def _parquet_batch(batch: Any) -> list[Any]:
         return batch.to_pylist()
     except (ValueError, OverflowError) as error:  # text that is no UTF-8, a date out of range
         if batch.num_rows == 1:
-            return [Unreadable(f"a cell that can't be read: {error}")]
+            return [_parquet_row(batch, f"a cell that can't be read: {error}")]
         return [row for number in range(batch.num_rows) for row in _parquet_batch(batch.slice(number, 1))]
+
+
+def _parquet_row(batch: Any, reason: str) -> Any:
+    """The row of a batch of one; a date that Python does not know costs its cell alone."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    row = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            row[name] = column[0].as_py()
+        except (ValueError, OverflowError):
+            if not pa.types.is_temporal(column.type):
+                return Unreadable(reason)
+            row[name] = "a date out of range"
+    return row

@@ -19,9 +19,8 @@ DOUBTFUL = 0.05  # share of texts from which on a separator that is not certain 
 QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""
 PART = rf"(?:{QUOTED}|None|null|nan)"
 STRINGS = re.compile(rf"[\[({{]\s*{PART}(?:[\s,]+{PART})*[\s,]*[\])}}]", re.DOTALL)
-CALL = re.compile(
-    r"(?:np\.|numpy\.)?(?:array|list|tuple|(?:frozen)?set|Index)\((.*?)(?:,\s*dtype=[\w'\"]+)?\)", re.DOTALL
-)
+NUMPY = r"(?:np\.|numpy\.)?(?:array|list|tuple|(?:frozen)?set|Index)"
+CALL = re.compile(rf"{NUMPY}\((.*?)(?:,\s*dtype=[\w'\"]+)?\)", re.DOTALL)
 LONGEST = 2**16  # letters of a list written as text
 NAME_KEYS = ("name", "tag")
 
@@ -68,6 +67,8 @@ def listed(text: str, cleaner: Cleaner, separator: str) -> list[Any]:
 
 def is_bracketed(text: str) -> bool:
     """Whether a text is a list in brackets: [..] and {..} always, (..) where it holds quoted texts."""
+    if text.startswith(("[{", "['", '["')):  # also where its end is cut off
+        return True
     ends = text[:1] + text[-1:]
     return ends in {"[]", "{}"} or (ends == "()" and bool(STRINGS.fullmatch(text[:LONGEST])))
 
