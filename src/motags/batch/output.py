@@ -65,6 +65,7 @@ def provenance_of(job: Job, choice: Choice, version: str, backend: str) -> dict[
     return {
         "catalogue": sha256(job.source) if job.source else None,
         "text": asdict(job.text_rules),
+        "way of reading": json.loads(json.dumps(asdict(job.rules))),  # as a journal has it
         "shard": str(job.shard),
         "choice of tags": asdict(choice),
         "model": version,

@@ -208,7 +208,7 @@ def of_like_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
 
 
 def _batches(lengths: np.ndarray, params: TagEncoderParams, seed: int) -> list[np.ndarray]:
-    """Rows of all epochs, batch after batch, at least `min_steps`: of few films in smaller batches, then more epochs."""
+    """Rows of all epochs, batch by batch; few films come in smaller batches, then in more epochs, for `min_steps`."""
     enough = params.epochs * len(lengths) // params.min_steps  # films in a batch, for `min_steps` in these epochs
     size = min(params.batch_size, max(enough, SMALLEST_BATCH))
     epochs = max(params.epochs, math.ceil(params.min_steps / math.ceil(len(lengths) / size)))

@@ -143,7 +143,7 @@ def whole(encoder: SentenceTransformer, tuned: TagEncoder) -> TagEncoder:
 
 
 def mean_of(encoders: list[TagEncoder]) -> TagEncoder:
-    """The mean of encoders that were tuned from one start on parts of the films (Wortsman et al. 2022, uniform soup)."""
+    """The mean of encoders that were tuned from one start on parts of the films (Wortsman et al. 2022: a soup)."""
     weights = [encoder.state_dict() for encoder in encoders]
     mean = copy.deepcopy(encoders[0])
     mean.load_state_dict({name: torch.stack([each[name] for each in weights]).mean(0) for name in weights[0]})
