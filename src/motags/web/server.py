@@ -73,7 +73,7 @@ def serve(
 
     token, name = _token(host), _reviewer(host, reviewer)
     if not catalogue.is_file():
-        raise MotagsError(f"{catalogue} is not a file: name a catalogue")
+        raise MotagsError(f"{catalogue} is missing, or not a file: name a catalogue")
     with _listening(host, port) as listener:
         tagger = Tagger.load(model, "float32", threads=max(1, cores() - 1))  # one core is the page's
         store = ReviewStore(Database(decisions))
