@@ -141,13 +141,12 @@ import torch
 sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
 logging.basicConfig(level=logging.INFO)
-from builders import SAMPLE_TEXTS, SAMPLE_LABELS
-from builders import embedder_params
+from builders import SAMPLE_LABELS, SAMPLE_TEXTS, embedder_params
 from motags.paper.embedder import pretrained, save
 from motags.paper.finetuning import finetune
-settings = params({encoder!r}, epochs={epochs}, dropout=0.1)
+settings = embedder_params({encoder!r}, epochs={epochs}, dropout=0.1)
 encoder = pretrained(settings)
-steps = finetune(encoder, TEXTS[:{films}], Y[:{films}], settings, 0, Path("checkpoint"))
+steps = finetune(encoder, SAMPLE_TEXTS[:{films}], SAMPLE_LABELS[:{films}], settings, 0, Path("checkpoint"))
 save(encoder, Path("encoder"))
 print(json.dumps(steps.to_dict("list")))
 """
@@ -167,9 +166,12 @@ def epochs_kept(checkpoint: Path) -> int:
         return 0
 
 
-def test_a_killed_run_goes_on_from_its_last_epoch_with_the_same_result(tiny_encoder: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_from_its_last_epoch_with_the_same_result(
+    tiny_encoder: Path, preloaded: Path, tmp_path: Path
+) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    command = script(straight, tiny_encoder, 12)
+    script(straight, tiny_encoder, 12)
+    command = [preloaded / "python", "script.py"]
     whole = subprocess.run(command, cwd=straight, check=True, capture_output=True, text=True)
     process = subprocess.Popen(script(killed, tiny_encoder, 12), cwd=killed, stderr=subprocess.DEVNULL)
     while process.poll() is None and epochs_kept(killed / "checkpoint") < 3:
@@ -177,7 +179,7 @@ def test_a_killed_run_goes_on_from_its_last_epoch_with_the_same_result(tiny_enco
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (killed / "encoder").exists()
-    again = subprocess.run([sys.executable, "script.py"], cwd=killed, check=True, capture_output=True, text=True)
+    again = subprocess.run(command, cwd=killed, check=True, capture_output=True, text=True)
     found = re.search(r"going on after epoch (\d+)", again.stderr)
     assert found, again.stderr
     assert 3 <= int(found[1]) < 12
