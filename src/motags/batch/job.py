@@ -134,7 +134,7 @@ def tagged(model: "Model", films: list[Entry], choice: Choice) -> list[TaggedFil
     """
     scored = model.score([film.text for film in films if film.text])
     of_told = iter(zip(scored.scores, scored.clusters, strict=True))
-    made = []
+    answers = []
     for film in films:
         answer: TaggedFilm = {"id": film.id, "title": film.title, "tags": [], "cluster": None}
         if film.text:
@@ -142,8 +142,8 @@ def tagged(model: "Model", films: list[Entry], choice: Choice) -> list[TaggedFil
             own = model.chosen(scores, top=choice.top, threshold=choice.threshold, least=choice.least)
             answer["tags"] = [{"tag": tag, "score": round(score, DIGITS)} for tag, score in own]
             answer["cluster"] = int(cluster)
-        made.append(answer | {"model_version": model.version_})
-    return made
+        answers.append(answer | {"model_version": model.version_})
+    return answers
 
 
 def here(model: "Model", choice: Choice) -> Engine:
@@ -187,12 +187,12 @@ def counted(
     Raises:
         MotagsError: the catalogue can't be read, or too many of its rows can't be used.
     """
-    for chunk, made in engine(job.chunks(count.rows)):
+    for chunk, answers in engine(job.chunks(count.rows)):
         for row in chunk.aside[: max(TOLD - count.aside, 0)]:
             log.warning("%s set aside: %s", *row)
         count = count.after(chunk)
         first = first or next(iter(chunk.aside), None)
-        yield made, chunk.aside, count
+        yield answers, chunk.aside, count
         count.refuse_if_bad(job, first)
     if said := job.reading.said():
         log.info("%s: %s", job.reading.name, "; ".join(said))

@@ -51,7 +51,7 @@ def fuse(films: Iterable[Film], synonyms: dict[str, str], params: DatasetParams)
         MotagsError: fewer than 10 films are left.
     """
     dropped = Counter(no_text=0, short_text=0, no_tags=0)
-    told: list[Film] = []
+    readable: list[Film] = []
     rows = []
     for film in sorted(films, key=lambda film: film.id):
         lead = film.lead if params.lead else None
@@ -59,22 +59,24 @@ def fuse(films: Iterable[Film], synonyms: dict[str, str], params: DatasetParams)
         if len(words) < params.min_words:
             dropped["short_text" if words else "no_text"] += 1
             continue
-        told.append(film)
+        readable.append(film)
         rows.append(
             (film.id, film.title, film.year, " ".join(words[: params.max_words]), source, _origins(film, source))
         )
     frame = pd.DataFrame(rows, columns=["id", "title", "year", "text", "text_source", "text_from"])
-    tags, genres = _tags(told, synonyms, params)
+    tags, genres = _tags(readable, synonyms, params)
     frame = frame.astype({"year": "Int32"})
     frame["tags"] = pd.Series(tags, dtype=object)
     frame["genres"] = pd.Series([[tag for tag in own if tag in genres] for own in tags], dtype=object)
-    frame["tags_from"] = ["+".join(sorted({source for tag in film.tags for source in tag.sources})) for film in told]
+    frame["tags_from"] = [
+        "+".join(sorted({source for tag in film.tags for source in tag.sources})) for film in readable
+    ]
     tagged = frame[[bool(own) for own in tags]].reset_index(drop=True)
     dropped["no_tags"] = len(frame) - len(tagged)
     if len(tagged) < MIN_FILMS:
         raise MotagsError(
             f"{len(tagged)} of {len(tagged) + dropped.total()} films have a text and a tag that {params.min_films} "
-            f"films bear; at least {MIN_FILMS} are needed: {_remedy(told, dropped, synonyms, params)}"
+            f"films bear; at least {MIN_FILMS} are needed: {_remedy(readable, dropped, synonyms, params)}"
         )
     return tagged, dict(dropped)
 

@@ -60,7 +60,7 @@ class States:
         return States(self.values, self.starts[rows], self.lengths[rows])
 
     def batch(self, rows: np.ndarray, device: str) -> tuple[Tensor, Tensor]:
-        """Padded states (b, T, d) float32, and which of them are there, (b, T) int64."""
+        """Padded states (b, T, d) float32 and their attention mask (b, T) int64."""
         own = [self.values[self.starts[row] : self.starts[row] + self.lengths[row]].float() for row in rows]
         padded = nn.utils.rnn.pad_sequence(own, batch_first=True).to(device)  # (b, T, d)
         lengths = torch.as_tensor(self.lengths[rows], device=device)
@@ -120,7 +120,7 @@ def tune(
     """Train a copy of the top layers and a head on top of them, by default with binary cross-entropy over all tags.
 
     Args:
-        head: called with states (b, T, d) and which are there (b, T), gives logits (b, t); it is trained in place.
+        head: called with states (b, T, d) and their attention mask (b, T), gives logits (b, t); it is trained in place.
         states: of n training films; Y: (n, t) bool.
         loss: of logits and labels (b, t), with `reduction="none"`.
 
@@ -140,11 +140,11 @@ def tune(
     for step, rows in enumerate(reported(batches, "tuning the encoder on tags", "batches"), start=1):
         for group, rate in zip(optimizer.param_groups, rates.values(), strict=True):
             group["lr"] = rate * slope(step / (len(batches) + 1), WARMUP)
-        values, there = states.batch(rows, device)
+        values, mask = states.batch(rows, device)
         labels = torch.as_tensor(Y[rows], dtype=torch.float32, device=device)  # (b, t)
         drawn, weight = _drawn_tags(Y[rows], rng, device) if Y.shape[1] > MOST_TAGS else (None, None)
         with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
-            logits, _ = model(there, drawn, inputs_embeds=values)  # (b, t)
+            logits, _ = model(mask, drawn, inputs_embeds=values)  # (b, t)
         losses = loss(logits.float(), labels if drawn is None else labels[:, drawn], reduction="none")
         total = (losses if weight is None else losses * weight).sum() / len(rows)
         refuse_infinite(total.item(), "the tag encoder's loss", remedy)
@@ -177,8 +177,8 @@ def answers_of(model: TagEncoder, states: States, embedder: EmbedderParams) -> t
     device = device_of(embedder)
 
     def answer(rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        values, there = states.batch(rows, device)
-        return model(there, inputs_embeds=values)
+        values, mask = states.batch(rows, device)
+        return model(mask, inputs_embeds=values)
 
     with torch.autocast(device, torch.bfloat16, enabled=uses_bfloat16(embedder)):
         return in_batches(answer, states.lengths, embedder.encode_batch_size)

@@ -16,6 +16,6 @@ class Encoder(Protocol):
 
 
 def evidence(logits: np.ndarray, words: Words, names: Names, texts: list[str]) -> np.ndarray:
-    """What the witnesses say of n texts, (n, w, t) float32; the encoder's logits (n, t) are given."""
+    """Evidence of n texts, (n, w, t) float32, one row a kind; the encoder's logits (n, t) are given."""
     spoken = np.stack([logits, words.logits(texts)], axis=1)
     return np.concatenate([spoken, names.cosines(texts)], axis=1)

@@ -38,16 +38,16 @@ class TagAttention(nn.Module):
         self.share = nn.Parameter(torch.tensor(0.5))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, states: Tensor, there: Tensor, tags: Tensor | None = None) -> Tensor:
-        """Logits (b, t) of states (b, T, d), and which of them are there (b, T); of some `tags` (u,) only, (b, u)."""
+    def forward(self, states: Tensor, mask: Tensor, tags: Tensor | None = None) -> Tensor:
+        """Logits (b, t) of states (b, T, d) and their attention mask (b, T); of some `tags` (u,) only, (b, u)."""
         learned: tuple[Tensor, ...] = (self.weight, self.query, self.bias)
         weight, query, bias = learned if tags is None else (part[tags] for part in learned)
-        whole = normalize(mean_state(states, there), dim=-1)  # (b, d)
+        whole = normalize(mean_state(states, mask), dim=-1)  # (b, d)
         words = normalize(states, dim=-1)  # (b, T, d)
-        absent = there[..., None] == 0
+        absent = mask[..., None] == 0
         attention = (self.sharpness * words @ query.T).masked_fill(absent, -torch.inf).softmax(1)  # (b, T, t)
-        said = (attention * (words @ weight.T)).sum(1)  # (b, t)
-        return self.scale * (self.dropout(whole) @ weight.T + self.share * said) + bias
+        words_logits = (attention * (words @ weight.T)).sum(1)  # (b, t)
+        return self.scale * (self.dropout(whole) @ weight.T + self.share * words_logits) + bias
 
 
 class Given(nn.Module):
@@ -118,14 +118,14 @@ def lower_layers(encoder: SentenceTransformer, trained_layers: int) -> nn.Module
 def _is_the_top(top: Any, transformer: Any, trained_layers: int) -> bool:
     """Put `Given` below the top layers, and see whether they do alone what they do in the whole transformer."""
     tokens = torch.tensor([[5, 6, 7]], device=next(transformer.parameters()).device)
-    there = torch.ones_like(tokens)
+    mask = torch.ones_like(tokens)
     try:
         top.get_submodule("embeddings")
         top.embeddings = Given()
         with torch.inference_mode():
-            of_whole = transformer.eval()(input_ids=tokens, attention_mask=there, output_hidden_states=True)
+            of_whole = transformer.eval()(input_ids=tokens, attention_mask=mask, output_hidden_states=True)
             below = of_whole.hidden_states[-1 - trained_layers]
-            alone = top.eval()(inputs_embeds=below, attention_mask=there).last_hidden_state
+            alone = top.eval()(inputs_embeds=below, attention_mask=mask).last_hidden_state
     except (AttributeError, TypeError, RuntimeError):
         return False
     return bool(torch.allclose(alone, of_whole.last_hidden_state, atol=1e-4))
@@ -160,24 +160,24 @@ def tokenized(tokenizer: Any, texts: list[str], max_tokens: int) -> list[list[in
     return list(tokenizer(texts, truncation=True, max_length=max_tokens)["input_ids"])
 
 
-def tag_vectors(encoder: SentenceTransformer, said: list[str], params: EmbedderParams) -> np.ndarray:
+def tag_vectors(encoder: SentenceTransformer, texts: list[str], params: EmbedderParams) -> np.ndarray:
     """Embeddings of what is said of t tags, (t, d) float32 of unit length, less what they all have in common."""
     device, transformer = device_of(params), transformer_of(encoder)
     transformer.to(device).eval()
-    tokens = tokenized(encoder.tokenizer, said, params.max_tokens)
-    vectors = np.empty((len(said), transformer.config.hidden_size), dtype=np.float32)
+    tokens = tokenized(encoder.tokenizer, texts, params.max_tokens)
+    vectors = np.empty((len(texts), transformer.config.hidden_size), dtype=np.float32)
     with torch.inference_mode():
-        for first in range(0, len(said), params.encode_batch_size):
+        for first in range(0, len(texts), params.encode_batch_size):
             batch = {"input_ids": tokens[first : first + params.encode_batch_size]}
             padded = encoder.tokenizer.pad(batch, return_tensors="pt").to(device)
             states = transformer(**padded).last_hidden_state
             vectors[first : first + len(states)] = normalize(mean_state(states, padded["attention_mask"])).cpu().numpy()
-    if len(said) > 1:
+    if len(texts) > 1:
         vectors = vectors - vectors.mean(0)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float32).tiny)
 
 
-def mean_state(states: Tensor, there: Tensor) -> Tensor:
-    """The mean of (b, T, d) over the tokens that are there (b, T)."""
-    weight = there[..., None].to(states.dtype)
+def mean_state(states: Tensor, mask: Tensor) -> Tensor:
+    """The mean of (b, T, d) over the tokens under the attention mask (b, T)."""
+    weight = mask[..., None].to(states.dtype)
     return (states * weight).sum(1) / weight.sum(1)

@@ -75,18 +75,18 @@ def fit_words(texts: list[str], Y: np.ndarray, params: WordsParams, seed: int) -
     """
     tfidf, X = fit_vectorizer(texts, params, "tagger.words")
     v, t = X.shape[1], Y.shape[1]
-    kept = v if v * t <= MOST_COEFFICIENTS else min(KEPT, v)
+    kept_runs = v if v * t <= MOST_COEFFICIENTS else min(KEPT, v)
     without = min(MOST_FILMS, max(MOST_PAIRS // t, LEAST_FILMS))
     one = joblib.delayed(_fit_tag)
     work = joblib.Parallel(n_jobs=torch.get_num_threads(), prefer="threads")
-    fitted = work(one(X, y, params, seed + j, without, kept) for j, y in enumerate(Y.T))
+    fitted = work(one(X, y, params, seed + j, without, kept_runs) for j, y in enumerate(Y.T))
     runs, values, intercepts = zip(*fitted, strict=True)
-    coef = _dense(runs, values, v) if kept == v else _sparse(runs, values, v)
+    coef = _dense(runs, values, v) if kept_runs == v else _sparse(runs, values, v)
     return Words(kept_tfidf(tfidf, params.max_ngram), coef, np.array(intercepts, dtype=np.float32))
 
 
 def _fit_tag(
-    X: csr_matrix, y: np.ndarray, params: WordsParams, seed: int, most_without: int, kept: int
+    X: csr_matrix, y: np.ndarray, params: WordsParams, seed: int, most_without: int, kept_runs: int
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Of one tag the runs that are kept, (z,) int32, their coefficients (z,) float32, and the intercept."""
     if y.all() or not y.any():
@@ -96,8 +96,8 @@ def _fit_tag(
         X, y, runs = _drawn(X, y, seed, most_without)
     model = regression(params, seed).fit(X, y)
     values = model.coef_[0].astype(np.float32)
-    if len(values) > kept:
-        largest = np.sort(np.argpartition(-np.abs(values), kept)[:kept])
+    if len(values) > kept_runs:
+        largest = np.sort(np.argpartition(-np.abs(values), kept_runs)[:kept_runs])
         runs, values = runs[largest], values[largest]
     return runs, values, float(model.intercept_[0])
 

@@ -49,20 +49,20 @@ def _of_table(Y: np.ndarray, tags: Sequence[str] | None) -> tuple[np.ndarray, li
 
 
 def _of_lists(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
-    if lone := [own for own in Y if isinstance(own, str)]:
+    if lone := [film_tags for film_tags in Y if isinstance(film_tags, str)]:
         raise MotagsError(f"{str(lone[0])!r} stands where a list of tags is expected: give one list for each text")
-    for row, own in enumerate(Y):
-        if not isinstance(own, list | tuple | set | frozenset | np.ndarray):
-            raise MotagsError(f"row {row} of the tags is {own!r}, no list: give one list for each text")
-    if odd := [tag for own in Y for tag in own if not isinstance(tag, str)]:
+    for row, film_tags in enumerate(Y):
+        if not isinstance(film_tags, list | tuple | set | frozenset | np.ndarray):
+            raise MotagsError(f"row {row} of the tags is {film_tags!r}, no list: give one list for each text")
+    if odd := [tag for film_tags in Y for tag in film_tags if not isinstance(tag, str)]:
         raise MotagsError(f"{odd[0]!r} is no tag: a tag is text; a table of true and false has to be an array")
-    names = sorted({tag for own in Y for tag in own}) if tags is None else list(tags)
+    names = sorted({tag for film_tags in Y for tag in film_tags}) if tags is None else list(tags)
     column = {tag: j for j, tag in enumerate(names)}
-    if strange := sorted({tag for own in Y for tag in own if tag not in column}):
+    if strange := sorted({tag for film_tags in Y for tag in film_tags if tag not in column}):
         raise MotagsError(f"{strange[0]!r} is none of the tags: {', '.join(names)}")
     labels = np.zeros((len(Y), len(names)), dtype=bool)
-    for row, own in enumerate(Y):
-        labels[row, [column[tag] for tag in own]] = True
+    for row, film_tags in enumerate(Y):
+        labels[row, [column[tag] for tag in film_tags]] = True
     return labels, names
 
 

@@ -153,16 +153,17 @@ def _ranker_graph(ranker: nn.Module, t: int, path: Path) -> None:
         ranker_ = ranker
 
     films = torch.export.Dim("films", min=1)
-    witnesses = int(cast("Tensor", ranker.mean).shape[0])
-    example = torch.zeros(3, witnesses, t)
+    kinds = int(cast("Tensor", ranker.mean).shape[0])
+    example = torch.zeros(3, kinds, t)
     onnx.save_model(_exported(Probabilities().eval(), "evidence", example, ["scores"], {0: films}), path)
 
 
-def _exported(module: nn.Module, given: str, example: Tensor, gives: list[str], sizes: dict[int, Any]) -> Any:
+def _exported(module: nn.Module, input_name: str, example: Tensor, gives: list[str], sizes: dict[int, Any]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
-            module, (example,), dynamo=True, optimize=False, verbose=False, input_names=[given], output_names=gives,
+            module, (example,), dynamo=True, optimize=False, verbose=False, input_names=[input_name],
+            output_names=gives,
             dynamic_shapes=(sizes,),
         )  # fmt: skip
     assert program is not None  # noqa: S101, a dynamo export gives one

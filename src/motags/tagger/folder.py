@@ -93,8 +93,8 @@ def _encoder(folder: Path, backend: Backend, threads: int, about: Manifest) -> E
 def _read_words(model: Model, folder: Path, max_words: int) -> None:
     arrays: dict[str, dict[str, np.ndarray]] = {"words": {}, "names": {}}
     for name, array in tensors(folder / "words.safetensors", model.tags_).items():
-        witness, part = name.split(".")
-        arrays[witness][part] = array
+        kind, part = name.split(".")
+        arrays[kind][part] = array
     vocabulary = _json(folder / "vocabulary.json")
     model.words_ = Words.restored(arrays["words"], vocabulary["words"], max_words)
     model.names_ = Names.restored(arrays["names"], vocabulary["names"], model.tags_, model.descriptions_)

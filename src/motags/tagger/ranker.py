@@ -30,14 +30,14 @@ class RankerParams(Params):
 
 
 class Ranker(nn.Module):
-    """Calibrated scores from evidence: what it learns from frequent tags of the worth of each witness serves rare ones.
+    """Calibrated scores from evidence: what it learns from frequent tags about a kind of evidence serves rare ones.
 
-    Each witness speaks twice of a pair: against all pairs, and against the tag's other films. With the tag's
+    Each kind gives two features of a pair: against all pairs, and against the tag's other films. With the tag's
     frequency these are the features of one network for all tags; a tag adds only a bias of its own, which
     `prior_films` films hold back.
 
     Attributes (buffers, so that they are saved with the weights):
-        mean, deviation: (w, 1) of each witness over all pairs; tag_mean, tag_deviation: (w, t) a tag.
+        mean, deviation: (w, 1) of each kind over all pairs; tag_mean, tag_deviation: (w, t) a tag.
         prior: (t,), log odds of each tag among the training films, standardised.
     """
 
@@ -47,14 +47,14 @@ class Ranker(nn.Module):
     tag_deviation: Tensor
     prior: Tensor
 
-    def __init__(self, witnesses: int, tags: int, width: int, dropout: float = 0.0) -> None:
+    def __init__(self, kinds: int, tags: int, width: int, dropout: float = 0.0) -> None:
         super().__init__()
-        for name, shape in {"mean": (witnesses, 1), "tag_mean": (witnesses, tags)}.items():
+        for name, shape in {"mean": (kinds, 1), "tag_mean": (kinds, tags)}.items():
             self.register_buffer(name, torch.zeros(shape))
             self.register_buffer(name.replace("mean", "deviation"), torch.ones(shape))
         self.register_buffer("prior", torch.zeros(tags))
         self.network = nn.Sequential(
-            nn.Linear(2 * witnesses + 1, width), nn.ReLU(), nn.Dropout(dropout),
+            nn.Linear(2 * kinds + 1, width), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(width, width), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(width, 1),
         )  # fmt: skip
@@ -89,8 +89,8 @@ def fit(
         MotagsError: the loss is not finite.
     """
     torch.manual_seed(seed)
-    n, witnesses, t = evidence.shape
-    ranker = Ranker(witnesses, t, params.width, params.dropout)
+    n, kinds, t = evidence.shape
+    ranker = Ranker(kinds, t, params.width, params.dropout)
     _standardise(ranker, torch.as_tensor(evidence), share(Y) if frequency is None else frequency)
     network: dict[str, Any] = {"params": list(ranker.network.parameters())}
     weights = [network, {"params": [ranker.bias], "weight_decay": 0.0}]
@@ -98,11 +98,11 @@ def fit(
     X, labels = torch.as_tensor(evidence), torch.as_tensor(Y, dtype=torch.float32)
     b = min(max(params.batch_size // t, 1), n)
     passes = math.ceil(params.steps * b / n)
-    drawn = torch.cat([torch.randperm(n) for _ in range(passes)])[: params.steps * b].split(b)
+    batches = torch.cat([torch.randperm(n) for _ in range(passes)])[: params.steps * b].split(b)
     remedy = f"lower tagger.ranker.learning_rate (now {params.learning_rate:g})"
-    for step, rows in enumerate(drawn, start=1):
+    for step, rows in enumerate(batches, start=1):
         for group in optimizer.param_groups:
-            group["lr"] = params.learning_rate * min(1, step / WARMUP_STEPS) * (1 - step / (len(drawn) + 1))
+            group["lr"] = params.learning_rate * min(1, step / WARMUP_STEPS) * (1 - step / (len(batches) + 1))
         loss = binary_cross_entropy_with_logits(ranker(X[rows]), labels[rows], reduction="sum") / len(rows)
         loss = loss + params.prior_films * ranker.bias.square().sum() / 2 / n
         refuse_infinite(loss.item(), "the ranker's loss", remedy)

@@ -90,23 +90,23 @@ class Training:
             raise MotagsError("all training films have the same text: the tagger needs films to compare")
         return np.where(fold == 0, 0, -1) if one_is_enough else fold
 
-    def asked(self, fold: np.ndarray) -> np.ndarray:
+    def ranker_rows(self, fold: np.ndarray) -> np.ndarray:
         """Rows of the films that the ranker learns from, of those with a fold: all, or as many as are needed."""
         rows = np.random.default_rng(self.seed).permutation(len(self.texts))
         return np.sort(rows[fold[rows] >= 0][: self.needed])
 
-    def evidence(self, asked: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, list[TagEncoder]]:
-        """Evidence of the films `asked`, (m, w, t) float32, each from models of the other folds; and their encoders."""
-        values = np.empty((len(asked), len(KINDS), len(self.tags)), dtype=np.float32)
+    def evidence(self, rows: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, list[TagEncoder]]:
+        """Evidence of the films `rows`, (m, w, t) float32, each from models of the other folds; and their encoders."""
+        values = np.empty((len(rows), len(KINDS), len(self.tags)), dtype=np.float32)
         encoders = []
-        for k in np.unique(fold[asked]):
+        for k in np.unique(fold[rows]):
             log.info("evidence on fold %d of %d", k + 1, fold.max() + 1)
-            train_rows, held_out = np.flatnonzero(fold != k), fold[asked] == k
+            train_rows, held_out = np.flatnonzero(fold != k), fold[rows] == k
             encoders.append(self.tuned(train_rows))
-            logits = logits_of(encoders[-1], self.states.part(asked[held_out]), self.embedder)
+            logits = logits_of(encoders[-1], self.states.part(rows[held_out]), self.embedder)
             train_texts = [self.texts[row] for row in train_rows]
             words = fit_words(train_texts, self.Y[train_rows], self.params.words, self.seed)
-            values[held_out] = evidence(logits, words, self.names, [self.texts[row] for row in asked[held_out]])
+            values[held_out] = evidence(logits, words, self.names, [self.texts[row] for row in rows[held_out]])
         return values, encoders
 
     def tuned(self, rows: np.ndarray) -> TagEncoder:
@@ -128,22 +128,22 @@ def train(
     training = Training(model, sections, seed, texts, Y, encoder)
     params = training.params
     fold = training.folds()
-    asked = training.asked(fold)
-    found, encoders = training.evidence(asked, fold)
-    apart = fold[asked] if fold.max() else folds_of([texts[row] for row in asked], Y[asked], params.folds, seed)
-    frequency = None if len(asked) == len(texts) else share(Y)
-    out_of_fold = cross_fitted(found, Y[asked], apart, params.ranker, seed, frequency)
+    rows = training.ranker_rows(fold)
+    values, encoders = training.evidence(rows, fold)
+    apart = fold[rows] if fold.max() else folds_of([texts[row] for row in rows], Y[rows], params.folds, seed)
+    frequency = None if len(rows) == len(texts) else share(Y)
+    out_of_fold = cross_fitted(values, Y[rows], apart, params.ranker, seed, frequency)
     tuned = mean_of(encoders)
-    _, embeddings = answers_of(tuned, training.states.part(asked), training.embedder)
+    _, embeddings = answers_of(tuned, training.states.part(rows), training.embedder)
     model.encoder_ = TorchEncoder(whole(training.encoder, tuned), training.encoder.tokenizer, training.embedder)
     model.words_ = fit_words(texts, Y, params.words, seed)
     model.names_ = training.names
-    model.ranker_ = ranker.fit(found, Y[asked], params.ranker, seed, frequency)
+    model.ranker_ = ranker.fit(values, Y[rows], params.ranker, seed, frequency)
     model.thresholds_ = ranker.thresholds_of(out_of_fold, params.ranker.macro).astype(np.float32)
     model.centroids_ = Clusterer(params.clusters, random_state=seed).fit(embeddings).centroids_
-    own = [[column[row] for row in asked] for column in (ids, titles)]
-    model.films_ = TrainingFilms(own[0], own[1], embeddings, Y[asked], out_of_fold)
-    model.others_ = [ids[row] for row in np.setdiff1d(np.arange(len(texts)), asked)]
+    film_ids, film_titles = ([column[row] for row in rows] for column in (ids, titles))
+    model.films_ = TrainingFilms(film_ids, film_titles, embeddings, Y[rows], out_of_fold)
+    model.others_ = [ids[row] for row in np.setdiff1d(np.arange(len(texts)), rows)]
     model.support_ = Y.sum(0)
 
 
