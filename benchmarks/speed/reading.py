@@ -1,7 +1,7 @@
 """How fast 100,000 films are read, against an earlier commit: `python benchmarks/speed/reading.py [COMMIT]`.
 
-Both read the same made-up files, one after the other, in pairs: each reading is a process of its own, its processor time
-is taken, and what counts is the median of the pairs' ratios (above 1: faster than before). At least 0.8 is asked for.
+Both read the same made-up files, one after the other, in pairs: each reading is a process of its own, its processor
+time is taken, and what counts is the median of the pairs' ratios (above 1: faster than before); 0.8 is asked for.
 """
 
 import csv
