@@ -160,7 +160,7 @@ def test_fewer_than_ten_films_are_refused() -> None:
 
 
 def test_advice_where_too_few_films_are_left_fits_the_cause() -> None:
-    with pytest.raises(MotagsError, match="are needed: set dataset.min_films to 5, or add films"):
+    with pytest.raises(MotagsError, match=r"are needed: set dataset\.min_films to 5, or add films"):
         fuse([*ten()[:5], *(film(f"y{n}", tags=("rare",)) for n in range(5))], {}, params(min_films=7))
     with pytest.raises(MotagsError, match=r"are needed: none with a text has a tag; .* crawl\.columns\.tags"):
         fuse([film(f"y{n}", tags=()) for n in range(12)], {}, params(min_films=7))
