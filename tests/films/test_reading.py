@@ -274,9 +274,9 @@ def test_other_encodings_are_never_guessed_but_read_where_they_are_named(
             r"x\.json can't be read as JSON: line 1: Expecting ':' delim",
         ),
         ("x.json", b'[{"id": "a"},\n', r"x\.json can't be read as JSON: line "),
-        ("x.csv", b"\0\1\2\3" * 9, "holds zero bytes: it is no text"),
+        ("x.csv", b"\0\0\1\2" * 9, "holds zero bytes: it is no text"),
         ("x.csv", b'id,plot\na,"x" y\n', r"x\.csv can't be read as CSV: .*; save it anew as CSV UTF-8, or name what"),
-        ("x.csv", b"Title,title,TITLE,plot\na,b,c,d\n", "^no column|names 'Title' twice|can't be used"),
+        ("x.csv", b"Title,TITLE,plot\na,b,d\n", "its header names 'Title' twice: keep one of the columns"),
     ],
 )
 def test_a_file_that_is_broken_is_refused_as_a_file(tmp_path: Path, name: str, content: bytes, says: str) -> None:
