@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import ROOT, as_csv, as_jsonl, as_parquet, motags, put, sample_films
+from builders import MOTAGS, ROOT, as_csv, as_jsonl, as_parquet, motags, put, sample_films
 from motags.artifacts import seal
 from motags.batch.job import Chunk, Job, Shard
 from motags.dataset.fuse import DatasetParams
@@ -129,7 +129,14 @@ def test_every_format_in_and_out_gives_the_same(tmp_path: Path, films: Path, tag
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted({"films.jsonl", name, output.name})
 
 
-def test_standard_input_is_json_lines(films: Path, tagger_folder: Path) -> None:
+@pytest.mark.parametrize("form", [as_csv, as_parquet, lambda rows: gzip.compress(json.dumps(rows, indent=1).encode())])
+def test_standard_input_is_any_of_these(films: Path, tagger_folder: Path, form: Any) -> None:
+    command = [MOTAGS, "tag", "-", "--model", str(tagger_folder)]
+    done = subprocess.run(command, input=form(FILMS), capture_output=True, check=True)
+    assert [json.loads(line) for line in done.stdout.splitlines()] == tagged(tagger_folder, films)
+
+
+def test_standard_input_of_json_lines_is_a_stream(films: Path, tagger_folder: Path) -> None:
     done = motags("tag", "-", "--model", str(tagger_folder), "--chunk", "1", stdin=films.read_text())
     assert [json.loads(line) for line in done.stdout.splitlines()] == tagged(tagger_folder, films)
 
@@ -196,7 +203,6 @@ def test_a_film_without_a_text_gets_no_tags_whatever_is_asked_for(tmp_path: Path
     ("line", "reason"),
     [
         (b'{"id": "x", "title"', "not a line of JSON: "),
-        (b'{"id": "x", "text": "\xff"}', "not a line of JSON: 'utf-8' codec"),
         (b'{"id": "x", "id": "y"}', "not a line of JSON: an object names 'id' twice"),
         (b"[" * 100_000, "not a line of JSON: "),
         (b'{"id": "x", "text": "' + b"x" * 2**24 + b'"}', "not a line of JSON: longer than 16 MiB"),
@@ -205,7 +211,6 @@ def test_a_film_without_a_text_gets_no_tags_whatever_is_asked_for(tmp_path: Path
         (b'{"id": NaN}', "id: there is none"),
         (b'{"id": 1.5}', "id: text is expected (got '1.5')"),
         (b'{"id": true}', "id: text is expected (got 'True')"),
-        (b'{"id": "x", "title": 300}', "title: text is expected (got '300')"),
         (b'{"id": "x", "text": ["T"]}', "text: text is expected"),
         (b'{"id": "x", "plot": {"a": 1}}', "plot: text is expected"),
         (b'{"id": "x", "synopsis": "\\ud800"}', "synopsis: not valid UTF-8"),
@@ -227,13 +232,13 @@ def test_a_row_that_can_not_be_used_is_told_with_its_line(tmp_path: Path, line: 
         ("none.jsonl", None, "none.jsonl is missing, or no file"),
         ("x.jsonl", b"\n \n", "x.jsonl holds no films"),
         ("x.csv", b"id,title\n", "x.csv holds no films"),
-        ("x.csv", b"id,title,id\na,A,b\n", "x.csv can't be read as csv: its header names 'id' twice"),
-        ("x.csv", b'id,title\n"a,A\n', "x.csv can't be read as csv: "),
-        ("x.txt", b"a", "a catalogue ends in .jsonl, .csv, .parquet (and .gz), not in '.txt'"),
+        ("x.csv", b"id,title,id\na,A,b\n", "x.csv: its header names 'id' twice: keep one of the columns"),
+        ("x.csv", b'id,title\n"a,A\n', "x.csv can't be read as CSV: "),
+        ("x.txt", b"a", "a catalogue ends in .jsonl, .ndjson, .json, .csv"),
         ("x.parquet", b"PAR1", "x.parquet can't be read as parquet: "),
-        ("x.jsonl.gz", gzip.compress(as_jsonl(FILMS))[:-40], "x.jsonl.gz can't be read as jsonl: "),
-        ("x.jsonl", b'{"id": "a"}\n[]', "1 of 2 films can't be used, more than --max-set-aside 0.05 allows; the first"
-         " is x.jsonl, line 2: a list where an object is expected"),
+        ("x.jsonl.gz", gzip.compress(as_jsonl(FILMS))[:-40], "x.jsonl.gz can't be read as JSON: "),
+        ("x.jsonl", b'{"id": "a", "text": "A."}\n[]', "1 of 2 films can't be used, more than --max-set-aside 0.05 allows;"
+         " the first is x.jsonl, line 2: a list where an object is expected"),
     ],
 )  # fmt: skip
 def test_a_file_that_can_not_be_used_is_one_line(
@@ -284,7 +289,7 @@ def test_the_parts_of_a_catalogue_are_every_film_once(
     tmp_path_factory: pytest.TempPathFactory, rows: int, of: int, chunk: int, done: int
 ) -> None:
     path = tmp_path_factory.mktemp("parts") / "films.jsonl"
-    path.write_text("\n\n".join(json.dumps({"id": row}) for row in range(1, rows + 1)))
+    path.write_text("\n\n".join(json.dumps({"id": row, "text": "t"}) for row in range(1, rows + 1)))
     parts = [ids(Job(path, shard=Shard(i, of), chunk=chunk).chunks()) for i in range(1, of + 1)]
     assert sorted(int(film) for part in parts for film in part) == list(range(1, rows + 1))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
@@ -313,7 +318,9 @@ finally:
 def test_memory_does_not_grow_with_the_catalogue(tmp_path: Path, tagger_folder: Path, kind: str) -> None:
     peaks = []
     for n in (2_000, 60_000):
-        rows = [{"id": str(row), "title": "A", "note": os.urandom(500).hex(), "tags": []} for row in range(n)]
+        rows = [
+            {"id": str(row), "title": "A", "lead": None, "note": os.urandom(500).hex(), "tags": []} for row in range(n)
+        ]
         content = {"jsonl": as_jsonl, "csv": as_csv, "parquet": as_parquet}[kind](rows)
         path = put(tmp_path / f"{n}.{kind}", content)
         call = ["tag", path, "--model", tagger_folder, "--output", tmp_path / f"out.{kind}", "--chunk", "4096"]

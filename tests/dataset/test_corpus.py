@@ -154,10 +154,19 @@ def test_a_film_without_a_tag_of_the_vocabulary_is_dropped_and_counted(tags: tup
 
 def test_fewer_than_ten_films_are_refused() -> None:
     assert len(fuse(ten(), {}, params())[0]) == 10
-    with pytest.raises(MotagsError, match=r"9 of 11 films .*at least 10 .*crawl\.catalogue"):
+    with pytest.raises(MotagsError, match=r"9 of 11 films .*at least 10 .*: add films to the catalogue or"):
         fuse([*ten()[1:], film("x", "short"), film("y", tags=("rare",))], {}, params())
     with pytest.raises(MotagsError, match="0 of 0 films"):
         fuse([], {}, params())
+
+
+def test_advice_where_too_few_films_are_left_fits_the_cause() -> None:
+    with pytest.raises(MotagsError, match=r"are needed: set dataset\.min_films to 5, or add films"):
+        fuse([*ten()[:5], *(film(f"y{n}", tags=("rare",)) for n in range(5))], {}, params(min_films=7))
+    with pytest.raises(MotagsError, match=r"are needed: none with a text has a tag; .* crawl\.columns\.tags"):
+        fuse([film(f"y{n}", tags=()) for n in range(12)], {}, params(min_films=7))
+    with pytest.raises(MotagsError, match=r"are needed: 8 texts are shorter than dataset\.min_words = 3; lower that"):
+        fuse([*ten()[:5], *(film(f"y{n}", "short") for n in range(8))], {}, params())
 
 
 def test_synonyms_and_genres_are_spelled_as_their_tag() -> None:

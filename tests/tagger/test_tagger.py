@@ -36,7 +36,7 @@ from motags.evidence.onnx_encoder import Backend
 from motags.paper.embedder import pretrained
 from motags.tagger import model, training
 from motags.tagger.card import model_card
-from motags.tagger.checks import labels_of
+from motags.tagger.checks import labels_of, texts_of
 from motags.tagger.tagger import Tagger
 from motags.tagger.training import TaggerParams
 
@@ -361,6 +361,31 @@ def test_arguments_that_do_not_fit_each_other_are_refused(given: dict[str, list[
         Tagger().fit([], [], tags=["a"])
     with pytest.raises(MotagsError, match="there are no tags to learn"):
         Tagger().fit(["a text"] * 4, [[]] * 4)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        pd.DataFrame({"any": ["A witch", "A war"]}), pd.DataFrame({"id": [1, 2], "overview": ["A witch", "A war"]}),
+        np.array(["A witch", "A war"]), pd.Series(["<p>A witch</p>", "A\u200b war"]),
+    ],
+)  # fmt: skip
+def test_a_table_with_one_column_of_texts_is_a_list_of_them(texts: Any) -> None:
+    assert texts_of(texts) == ["A witch", "A war"]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [pd.DataFrame({"a": ["x"], "b": ["y"]}), pd.DataFrame({"plot": ["x"], "overview": ["y"]}), {"a": "x"}, {"x"}],
+)
+def test_a_container_that_is_no_list_of_texts_is_refused(texts: Any) -> None:
+    with pytest.raises(MotagsError, match=r"stands where a list of texts is expected.*: give "):
+        texts_of(texts)
+
+
+def test_a_blank_text_gets_no_tags_whatever_is_asked_for(fitted: Tagger) -> None:
+    assert fitted.tag([" ", "N/A"], least=2, threshold=0.0) == [[], []]
+    assert not fitted.predict([" ", "\\N"]).any()
 
 
 @pytest.mark.parametrize("texts", ["A witch", ["A witch", None], pd.Series(["A witch", np.nan])])

@@ -57,7 +57,7 @@ def _film(job: "Job", file: Path, id_: str | None) -> "Entry":
             titled.append(entry.id)
     if titled:
         raise MotagsError(f"{id_!r} is a title: give the film's id, --film {titled[0]}")
-    raise MotagsError(f"{file} has no film with {f'the id {id_!r} and ' if id_ else ''}a text")
+    raise MotagsError(f"{file} has no film {f'{id_!r} ' if id_ else ''}with a text")
 
 
 def _explained(text: str, why: "Explanation") -> str:

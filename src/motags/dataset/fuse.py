@@ -83,7 +83,9 @@ def fuse(films: Iterable[Film], synonyms: dict[str, str], params: DatasetParams)
 
 def _remedy(films: list[Film], dropped: Counter[str], synonyms: dict[str, str], params: DatasetParams) -> str:
     """What helps where too few films are left: that which would leave enough of them."""
-    if not any(film.tags for film in films):
+    if not films and dropped["no_text"] >= MIN_FILMS:
+        return "none has a text; name the column of texts by crawl.columns.synopsis, if there is one"
+    if films and not any(film.tags for film in films):
         return "none with a text has a tag; name the column of tags by crawl.columns.tags, if there is one"
     for least in range(params.min_films - 1, LEAST_BEARERS - 1, -1):
         lower = params.model_copy(update={"min_films": least})

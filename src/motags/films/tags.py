@@ -111,7 +111,7 @@ def separator_of(texts: Iterable[str], name: str) -> str:
     if "|" in held and (not sure or shares["|"] >= shares[sure[0]]):
         return "|"
     if not sure:
-        doubtful = [own for own in held if shares[own] >= DOUBTFUL and own != "/"]
+        doubtful = [own for own in held if shares[own] >= DOUBTFUL]
         if doubtful:
             raise _doubt(name, texts, doubtful[:1])
         return "|"

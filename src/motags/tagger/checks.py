@@ -72,7 +72,7 @@ def texts_of(texts: Any) -> list[str]:
     Markup, letters that can't be seen and words that say nothing ("N/A") are taken out, as of a catalogue.
 
     Raises:
-        MotagsError: one is no text, one text stands where a list belongs, or no column is known to hold texts.
+        MotagsError: one is no text, one text stands where a list belongs, or a table has no certain column of texts.
     """
     if isinstance(texts, str | bytes):
         raise MotagsError("one text stands where a list of texts is expected: put it in brackets")

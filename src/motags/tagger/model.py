@@ -115,7 +115,7 @@ class Model:
     def predict(self, texts: Sequence[str]) -> np.ndarray:
         """The tags that the texts get, (n, t) bool; a blank text gets none."""
         texts = texts_of(texts)
-        return (self.predict_proba(texts) >= self.thresholds_) & np.array([[bool(text)] for text in texts], dtype=bool)
+        return (self.predict_proba(texts) >= self.thresholds_) & np.array([bool(text) for text in texts], bool)[:, None]
 
     def tag(
         self, texts: Sequence[str], *, top: int | None = None, threshold: float | None = None, least: int = 0
