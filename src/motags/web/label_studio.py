@@ -65,22 +65,22 @@ def tasks(store: ReviewStore) -> Iterator[str]:
     )
     yield "["
     for number, film in enumerate(store.database.read(query)):
-        given = store.database.read(GIVEN, film=film["id"])
+        tag_rows = store.database.read(GIVEN, film=film["id"])
         data = {name: film[name] for name in ("title", "year", "text")} | {
-            "film": film["id"], "predicted": [row["tag"] for row in given], "model_version": film["version"] or "",
+            "film": film["id"], "predicted": [row["tag"] for row in tag_rows], "model_version": film["version"] or "",
         }  # fmt: skip
-        task = {"data": data, "predictions": _predictions(given, film["version"])}
+        task = {"data": data, "predictions": _predictions(tag_rows, film["version"])}
         yield (",\n" if number else "\n") + json.dumps(task, ensure_ascii=False)
     yield "\n]\n"
 
 
-def _predictions(given: list[sqlite3.Row], version: str | None) -> list[dict[str, Any]]:
+def _predictions(suggestions: list[sqlite3.Row], version: str | None) -> list[dict[str, Any]]:
     if version is None:
         return []
-    choices = {"choices": [row["tag"] for row in given]}
-    result = [{"from_name": "tags", "to_name": "text", "type": "choices", "value": choices}] if given else []
-    sure = sum(row["score"] for row in given) / max(len(given), 1)
-    return [{"model_version": version, "score": round(sure, 4), "result": result}]
+    choices = {"choices": [row["tag"] for row in suggestions]}
+    result = [{"from_name": "tags", "to_name": "text", "type": "choices", "value": choices}] if suggestions else []
+    mean_score = sum(row["score"] for row in suggestions) / max(len(suggestions), 1)
+    return [{"model_version": version, "score": round(mean_score, 4), "result": result}]
 
 
 def config(store: ReviewStore) -> str:
@@ -147,21 +147,21 @@ def _take(store: ReviewStore, task: Any, back: TakenBack, where: str) -> None:
             if annotation.get("was_cancelled"):
                 continue
             rows = store.rows(row)
-            offered = {known.tag for known in rows}
-            chosen, seen = (
-                {tag if tag in offered else tag_name(tag) for tag in tags}
+            known_tags = {known.tag for known in rows}
+            chosen_tags, seen_tags = (
+                {tag if tag in known_tags else tag_name(tag) for tag in tags}
                 for tags in (_choices(annotation["result"]), predicted)
             )
             reviewer = _reviewer(annotation.get("completed_by"))
-            decisions = _decisions(rows, seen, chosen, reviewer)
-            kept = store.history.keep(_act(film, annotation, chosen), reviewer, film, decisions, version)
+            decisions = _decisions(rows, seen_tags, chosen_tags, reviewer)
+            kept = store.history.keep(_act(film, annotation, chosen_tags), reviewer, film, decisions, version)
             back.kept, back.known = back.kept + kept, back.known + (not kept)
 
 
-def _texts(given: Any) -> list[str]:
-    if not (isinstance(given, list) and all(isinstance(one, str) for one in given)):
+def _texts(value: Any) -> list[str]:
+    if not (isinstance(value, list) and all(isinstance(text, str) for text in value)):
         raise TypeError("no list of texts")
-    return given
+    return value
 
 
 def _choices(result: list[Any]) -> list[str]:
@@ -173,21 +173,24 @@ def _choices(result: list[Any]) -> list[str]:
     return [tag for part in ours for tag in _texts(part["value"]["choices"])]
 
 
-def _decisions(rows: list[TagRow], predicted: set[str], chosen: set[str], reviewer: str) -> list[Decision]:
-    """Tags that were not predicted then, nor are the reviewer's own, were not before him: nothing is said of them."""
-    offered = {row.tag for row in rows}
-    seen = predicted | {row.tag for row in rows if any(own.reviewer == reviewer for own in row.verdicts)}
-    yes: list[Decision] = [("accept" if tag in offered else "add", tag) for tag in sorted(chosen)]
-    return [*yes, *(("reject", tag) for tag in sorted(seen - chosen)), ("done", None)]
+def _decisions(rows: list[TagRow], predicted_tags: set[str], chosen_tags: set[str], reviewer: str) -> list[Decision]:
+    """The decisions of an annotation; tags that its reviewer did not see, neither predicted nor his own, get none."""
+    known_tags = {row.tag for row in rows}
+    seen_tags = predicted_tags | {
+        row.tag for row in rows if any(verdict.reviewer == reviewer for verdict in row.verdicts)
+    }
+    accepted: list[Decision] = [("accept" if tag in known_tags else "add", tag) for tag in sorted(chosen_tags)]
+    return [*accepted, *(("reject", tag) for tag in sorted(seen_tags - chosen_tags)), ("done", None)]
 
 
-def _reviewer(given: Any) -> str:
-    if isinstance(given, dict):
-        given = given.get("email") or given.get("id")
-    return reviewer_name(given if isinstance(given, str) else f"label-studio-{given}")
+def _reviewer(account: Any) -> str:
+    if isinstance(account, dict):
+        account = account.get("email") or account.get("id")
+    return reviewer_name(account if isinstance(account, str) else f"label-studio-{account}")
 
 
-def _act(film: str, annotation: dict[str, Any], chosen: set[str]) -> str:
+def _act(film: str, annotation: dict[str, Any], chosen_tags: set[str]) -> str:
     """Names an annotation as it is now: one that was changed since is a further act."""
-    about = [film, annotation.get("id"), annotation.get("unique_id"), annotation.get("updated_at"), sorted(chosen)]
-    return f"label-studio-{hashlib.sha256(json.dumps(about, default=str).encode()).hexdigest()[:32]}"
+    state = [annotation.get(name) for name in ("id", "unique_id", "updated_at")]
+    identity = [film, *state, sorted(chosen_tags)]
+    return f"label-studio-{hashlib.sha256(json.dumps(identity, default=str).encode()).hexdigest()[:32]}"
