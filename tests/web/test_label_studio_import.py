@@ -15,7 +15,7 @@ from motags.web.store import ReviewStore
 
 Json = Any
 CHOICES = {"from_name": "tags", "to_name": "text", "type": "choices", "value": {"choices": ["Drama"]}}
-OTHERS = {
+OTHERS: dict[str, Json] = {
     "another control": {"from_name": "genre", "to_name": "text", "type": "choices", "value": {"choices": ["Drama"]}},
     "taxonomy": {"from_name": "tags", "to_name": "text", "type": "taxonomy", "value": {"taxonomy": [["Drama"]]}},
     "spans": {

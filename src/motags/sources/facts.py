@@ -61,7 +61,7 @@ def facts(entity: dict[str, Any], labels: Mapping[str, str], codes: Mapping[str,
         countries=_named(claims, COUNTRY, codes),
         languages=_named(claims, LANGUAGE, codes),
         runtime=next(iter(_truthy(claims, DURATION, _minutes)), None),
-        **{role: _named(claims, claim, labels) for role, claim in NAMES.items()},  # type: ignore[arg-type]
+        **{role: _named(claims, claim, labels) for role, claim in NAMES.items()},
     )
 
 
