@@ -79,7 +79,7 @@ def _statement(qid: str, prop: str, value: str, number: int) -> Json:
 
 
 def item(qid: str, label: str, claims: Mapping[str, Sequence[str]], links: Mapping[str, str], revision: int) -> Json:
-    """Make an item as `wbgetentities` shows it; a claim's value is a Q-id, a date, an amount (`+98 Q7727`) or text."""
+    """Make an item as `wbgetentities` shows it; a claim's value is a Q-id, a date, `+98 Q7727` or a string."""
     return {
         "pageid": int(qid[1:]) + 1000,
         "ns": 0,

@@ -67,7 +67,7 @@ def test_a_whole_crawl_of_such_a_wiki_ends_and_says_what_is_missing(limited: rea
 
 def test_a_category_with_a_member_larger_than_the_limit_of_a_real_wiki_is_set_aside(tmp_path: Path) -> None:
     with real.MediaWiki(PAGES, max_result_size=SMALL) as server, client(server.api) as wiki:
-        with pytest.raises(Stuck, match="at the same place again"):
+        with pytest.raises(Stuck, match="repeats a continuation"):
             wiki.members("1994 films")
         assert wiki.members("1995 films") == ([], [])
         table, fill = Table(tmp_path / "wikipedia-categories"), Fill(timedelta(days=90))
@@ -102,13 +102,16 @@ def answering(monkeypatch: pytest.MonkeyPatch, *places: Any) -> MediaWiki:
 @pytest.mark.parametrize(
     ("places", "portions", "reason"),
     [
-        ([{"cmcontinue": "a", "continue": "-||"}], 2, "at the same place again"),
-        ([{"cmcontinue": "a"}, {"cmcontinue": "b"}, {"cmcontinue": "a"}], 3, "at the same place again"),
-        ([{}], 1, "does not say where"),
-        ([{"cmcontinue": "", "continue": ""}], 1, "does not say where"),
-        *(([odd], 1, "unknown shape") for odd in ([], [1], "", "a", 7, None, True, {"cmcontinue": ["a"]})),
-        ([{"cmcontinue": {"a": 1}}], 1, "unknown shape"),
-        ([{"cmcontinue": None}], 1, "unknown shape"),
+        ([{"cmcontinue": "a", "continue": "-||"}], 2, "repeats a continuation"),
+        ([{"cmcontinue": "a"}, {"cmcontinue": "b"}, {"cmcontinue": "a"}], 3, "repeats a continuation"),
+        ([{}], 1, "sends an empty continuation"),
+        ([{"cmcontinue": "", "continue": ""}], 1, "sends an empty continuation"),
+        *(
+            ([odd], 1, "continuation in an unknown shape")
+            for odd in ([], [1], "", "a", 7, None, True, {"cmcontinue": ["a"]})
+        ),
+        ([{"cmcontinue": {"a": 1}}], 1, "continuation in an unknown shape"),
+        ([{"cmcontinue": None}], 1, "continuation in an unknown shape"),
     ],
 )
 def test_an_answer_that_goes_on_nowhere_ends(

@@ -905,7 +905,7 @@ def test_a_page_that_stays_without_revisions_is_listed_and_the_others_are_had(tm
 
 def test_an_answer_that_always_says_continue_does_not_keep_the_crawl_for_ever(tmp_path: Path, three: Sites) -> None:
     three.misbehave(lambda _: answer({"continue": {"rvcontinue": "1|2", "continue": "||"}}), "wikipedia")
-    with pytest.raises(MotagsError, match="Wikipedia goes on at the same place again"):
+    with pytest.raises(MotagsError, match="Wikipedia repeats a continuation"):
         crawl(tmp_path, params(three, sources=ALL, films=1, max_set_aside=0.0))
 
 

@@ -68,16 +68,16 @@ class Articles:
     def _titles(self) -> set[str]:
         """The titles in the categories and their subcategories."""
         params, table = self.params.wikipedia, self.store["wikipedia-categories"]
-        level = [name.replace("{year}", str(year)) for name in params.categories for year in self.params.years]
+        names_of_level = [name.replace("{year}", str(year)) for name in params.categories for year in self.params.years]
         articles: set[str] = set()
-        seen: set[str] = set()
+        visited: set[str] = set()
         for _ in range(params.depth + 1):
-            level = [name for name in dict.fromkeys(level) if name not in seen]
-            seen.update(level)
-            self._fill(table, level, self._members, needed=True)
-            contents = [record.content for name in level if (record := table.get(name))]
+            names_of_level = [name for name in dict.fromkeys(names_of_level) if name not in visited]
+            visited.update(names_of_level)
+            self._fill(table, names_of_level, self._members, needed=True)
+            contents = [record.content for name in names_of_level if (record := table.get(name))]
             articles.update(title for titles, _ in contents for title in titles)
-            level = [name for _, names in contents for name in names]
+            names_of_level = [name for _, names in contents for name in names]
         return articles
 
     def _members(self, categories: Sequence[str]) -> list[Record]:
@@ -90,26 +90,26 @@ class Articles:
             The films of which that is not certain.
         """
         names = {link: titles_of(film.title, film.year) for link, film in films.items() if film.year}
-        near: dict[Link, str] = {}
-        unclear: dict[Link, str] = {}
+        near_year_pages: dict[Link, str] = {}
+        disambiguations: dict[Link, str] = {}
         for round_ in range(max(map(len, names.values()), default=0)):
-            asked = {link: tries[round_] for link, tries in names.items() if not link.page and len(tries) > round_}
-            self.fill(asked.values())
-            for link, title in asked.items():
+            titles = {link: tries[round_] for link, tries in names.items() if not link.page and len(tries) > round_}
+            self.fill(titles.values())
+            for link, title in titles.items():
                 page = resolved(self.store["wikipedia"], title)
                 text = page.content["wikitext"] if page else ""
                 years_apart = abs((wikipedia.year(text) or 0) - (films[link].year or 0))
                 if page and wikipedia.is_film(text) and years_apart == 0:
                     link.page, link.page_by = page.key, "title_and_year"
                 elif page and wikipedia.is_film(text) and years_apart == 1:
-                    near.setdefault(link, page.key)
+                    near_year_pages.setdefault(link, page.key)
                 elif page and wikipedia.is_disambiguation(text):
-                    unclear.setdefault(link, page.key)
-        unsure = []
+                    disambiguations.setdefault(link, page.key)
+        ambiguous = []
         for link in films:
-            if not link.page and link in near:
-                link.page, link.page_by = near[link], "title_and_near_year"
-            elif not link.page and link in unclear:
-                reason = f"ambiguous: {unclear[link]!r} names several things"
-                unsure.append(SetAside(where=link.where, reason=reason))
-        return unsure
+            if not link.page and link in near_year_pages:
+                link.page, link.page_by = near_year_pages[link], "title_and_near_year"
+            elif not link.page and link in disambiguations:
+                reason = f"ambiguous: {disambiguations[link]!r} names several things"
+                ambiguous.append(SetAside(where=link.where, reason=reason))
+        return ambiguous

@@ -101,10 +101,10 @@ class Crawler:
         params, table = self.params, self.store["tmdb"]
         self.store["tmdb-lists"].drop(timedelta(days=params.refresh_days))
         tmdb = Tmdb(self._tmdb, params.tmdb.api)
-        voted = tmdb.most_voted(self.store["tmdb-lists"], params.years, params.languages, params.countries)
+        ids_by_votes = tmdb.most_voted(self.store["tmdb-lists"], params.years, params.languages, params.countries)
         ids = []
         with Progress("tmdb-lists", params.films, "films") as bar:
-            for film in islice(voted, params.films):
+            for film in islice(ids_by_votes, params.films):
                 ids.append(str(film))
                 bar.update()
         self.aside += tmdb.aside
@@ -141,17 +141,17 @@ class Crawler:
         self.links = self._choose(ranked, self._fill_entities, self._wanted_item)
 
     def _choose(
-        self, ranked: list[str], fill: Callable[[list[str]], None], wanted: Callable[[str], Link | None]
+        self, ranked: list[str], fill: Callable[[list[str]], None], link_of: Callable[[str], Link | None]
     ) -> list[Link]:
         """The first of these that are wanted, as many as `crawl.films`, asking for no more than that takes."""
-        chosen: dict[str, Link] = {}
+        links: dict[str, Link] = {}
         start = 0
-        while start < len(ranked) and len(chosen) < self.params.films:
-            some = ranked[start : start + max(self.params.films - len(chosen), BATCH)]
-            fill(some)
-            chosen |= {link.where: link for key in some if (link := wanted(key))}
-            start += len(some)
-        return list(chosen.values())[: self.params.films]
+        while start < len(ranked) and len(links) < self.params.films:
+            batch = ranked[start : start + max(self.params.films - len(links), BATCH)]
+            fill(batch)
+            links |= {link.where: link for key in batch if (link := link_of(key))}
+            start += len(batch)
+        return list(links.values())[: self.params.films]
 
     def _wanted_item(self, item: str) -> Link | None:
         record = self._entity(item)
@@ -195,15 +195,15 @@ class Crawler:
     def _fill_labels(self) -> None:
         """Have the items that those of the films name; count those without a label or code to call them by."""
         entities = [record for link in self.links if link.entity and (record := self._entity(link.entity))]
-        names, coded, people = (
+        names, places, people = (
             sorted({item for entity in entities for item in items(entity.content)})
             for items in (named_items, coded_items, named_people)
         )
-        self._fill_entities(dict.fromkeys([*names, *coded]))
+        self._fill_entities(dict.fromkeys([*names, *places]))
         self._fill_items("wikidata-labels", people, self._wikidata.labels)
         labels = self._labels([*(entity.key for entity in entities), *names, *people])
         self.counts["without_label"] += len({*(entity.key for entity in entities), *names, *people}) - len(labels)
-        self.counts["without_code"] += len(coded) - len(self._codes(coded))
+        self.counts["without_code"] += len(places) - len(self._codes(places))
 
     def _labels(self, items: Iterable[str]) -> dict[str, str]:
         """The labels of items, where they have any."""

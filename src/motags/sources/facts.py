@@ -136,12 +136,12 @@ def _texts(claims: dict[str, list[Any]], claim: str, part: str | None = None) ->
     return _truthy(claims, claim, text)
 
 
-def _truthy(claims: dict[str, list[Any]], claim: str, read: Callable[[Any], T | None]) -> list[T]:
+def _truthy(claims: dict[str, list[Any]], claim: str, parse: Callable[[Any], T | None]) -> list[T]:
     """Values of a claim: the preferred ones where there are any, else the normal ones (Wikidata calls them truthy)."""
     ranked: dict[str, list[T]] = {"preferred": [], "normal": [], "deprecated": []}
     for value, rank in claims.get(claim, []):
-        if (read_value := read(value)) is not None:
-            ranked.get(rank, []).append(read_value)
+        if (parsed := parse(value)) is not None:
+            ranked.get(rank, []).append(parsed)
     return ranked["preferred"] or ranked["normal"]
 
 

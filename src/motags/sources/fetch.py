@@ -46,7 +46,7 @@ class Gone(Failed):
 
 
 class Stuck(Failed):
-    """An answer goes on without end; asking for less at once may help, asking again does not."""
+    """A site continues an answer without end; asking for less at once may help, asking again does not."""
 
 
 class TryAgain(Exception):  # noqa: N818, it is a request, not an error

@@ -52,17 +52,17 @@ class Fill:
             MotagsError: a needed key can't be had.
         """
         keys = list(dict.fromkeys(wanted))
-        missing = [end for key in keys if (end := followed(key, table.redirects)) not in table]
-        old = set(table.older(self.refresh)) & set(keys)
-        stale = [key for key in keys if key in old]
-        with Progress(table.folder.name, len(missing) + len(stale), "keys") as bar:
-            for some in batches(stale, batch):
-                self._fetch(table, self._changed(table, some, revisions) if revisions else some, fetch)
-                bar.update(len(some))
-            for some in batches(missing, batch):
-                still = [key for key in some if key not in table and (table.folder, key) not in self._failed]
-                self._fetch(table, still, fetch)
-                bar.update(len(some))
+        missing_keys = [end for key in keys if (end := followed(key, table.redirects)) not in table]
+        old_keys = set(table.older(self.refresh)) & set(keys)
+        stale_keys = [key for key in keys if key in old_keys]
+        with Progress(table.folder.name, len(missing_keys) + len(stale_keys), "keys") as bar:
+            for part in batches(stale_keys, batch):
+                self._fetch(table, self._changed(table, part, revisions) if revisions else part, fetch)
+                bar.update(len(part))
+            for part in batches(missing_keys, batch):
+                unfetched = [key for key in part if key not in table and (table.folder, key) not in self._failed]
+                self._fetch(table, unfetched, fetch)
+                bar.update(len(part))
         if needed:
             self._refuse_lost(table.folder)
 
@@ -73,15 +73,15 @@ class Fill:
 
     def _changed(self, table: Table, keys: Sequence[str], revisions: Revisions) -> list[str]:
         try:
-            now = revisions(keys)
+            current = revisions(keys)
         except Failed as error:
             if isinstance(error, Stuck) and len(keys) > 1:
                 return [changed for key in keys for changed in self._changed(table, [key], revisions)]
             log.warning("%s: %s; what was fetched before is kept", table.folder.name, error)
             return []
-        same = [key for key in keys if now.get(key) and now[key] == table.revision(key)]
-        table.unchanged(same)
-        return [key for key in keys if key not in set(same)]
+        same_keys = [key for key in keys if current.get(key) and current[key] == table.revision(key)]
+        table.unchanged(same_keys)
+        return [key for key in keys if key not in set(same_keys)]
 
     def _fetch(self, table: Table, keys: Sequence[str], fetch: Fetch) -> None:
         """Fetch some keys; where that fails, each half by itself, until the one at fault is alone.
@@ -109,12 +109,12 @@ def batches(keys: Iterable[str], size: int) -> Iterator[list[str]]:
     batch: list[str] = []
     length = 0
     for key in keys:
-        own = len(quote(key)) + 3
-        if batch and (len(batch) == size or length + own > MAX_QUERY):
+        key_length = len(quote(key)) + 3
+        if batch and (len(batch) == size or length + key_length > MAX_QUERY):
             yield batch
             batch, length = [], 0
         batch.append(key)
-        length += own
+        length += key_length
     if batch:
         yield batch
 

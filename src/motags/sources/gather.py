@@ -31,9 +31,13 @@ NOTICES = {
         "(https://creativecommons.org/licenses/by-sa/4.0/). Markup was removed. Each film's `sources.wikipedia.url` "
         "leads to the revision used; its history names the authors. Share what you derive under the same licence."
     ),
-    "wikidata": "Ids, genres and main subjects: Wikidata (https://www.wikidata.org), CC0 1.0.",
+    "wikidata": (
+        "Ids, genres, main subjects, people, companies, countries, languages and runtimes: Wikidata "
+        "(https://www.wikidata.org), CC0 1.0."
+    ),
     "tmdb": (
-        "Overviews, taglines, genres, keywords, addresses of posters and trailers: TMDB (https://www.themoviedb.org). "
+        "Overviews, taglines, genres, keywords, credits, companies, countries, languages, runtimes, addresses of "
+        "posters and trailers: TMDB (https://www.themoviedb.org). "
         "This product uses TMDB and the TMDB APIs but is not endorsed, certified, or otherwise approved by TMDB. "
         "The API terms of use (https://www.themoviedb.org/api-terms-of-use) apply; nothing may be kept for longer than "
         "they allow (`motags expire`)."

@@ -50,17 +50,17 @@ def choose_entity(film: Details, candidates: Mapping[str, Facts]) -> tuple[str |
     by_tmdb = [item for item, facts in candidates.items() if str(film.id) in facts.tmdb_ids]
     imdb = film.imdb
     by_imdb = [item for item, facts in candidates.items() if imdb and imdb in facts.imdb_ids]
-    named = film.external_ids.wikidata_id
+    named_item = film.external_ids.wikidata_id
     by_name = [
         item
         for item, facts in candidates.items()
-        if item == named and not facts.tmdb_ids and not (imdb and facts.imdb_ids)
+        if item == named_item and not facts.tmdb_ids and not (imdb and facts.imdb_ids)
     ]
-    for found, how in ((by_tmdb, "tmdb_id"), (by_imdb, "imdb_id"), (by_name, "wikidata_id")):
-        if len(found) > 1:
-            return None, f"ambiguous: {how} of {' and '.join(sorted(found))}"
-        if found:
-            return found[0], how
+    for bearers, how in ((by_tmdb, "tmdb_id"), (by_imdb, "imdb_id"), (by_name, "wikidata_id")):
+        if len(bearers) > 1:
+            return None, f"ambiguous: {how} of {' and '.join(sorted(bearers))}"
+        if bearers:
+            return bearers[0], how
     return None, ""
 
 
@@ -168,23 +168,23 @@ def _ids(parts: Parts, details: Details | None, facts: Facts | None) -> dict[str
         ids["wikipedia"] += [content["title"]]
         ids["wikidata"] += [content.get("wikibase_item")]
         ids["imdb"] += [wikipedia.imdb_id(content["wikitext"])]
-    known = {site: next(filter(None, values)) for site, values in sorted(ids.items()) if any(values)}
+    ids_by_site = {site: next(filter(None, values)) for site, values in sorted(ids.items()) if any(values)}
     first = "tmdb" if details else "wikidata" if parts.entity else "wikipedia"
-    own = known[first] if first != "wikipedia" or not parts.page else parts.page.content["pageid"]
-    return {"id": f"{first}:{own}", "ids": known}
+    number = ids_by_site[first] if first != "wikipedia" or not parts.page else parts.page.content["pageid"]
+    return {"id": f"{first}:{number}", "ids": ids_by_site}
 
 
 def _tags(details: Details | None, facts: Facts | None, text: str) -> list[Tag]:
-    named: list[tuple[str, str, str]] = []
+    names: list[tuple[str, str, str]] = []
     if details:
-        named += [(genre.name, "genre", "tmdb") for genre in details.genres]
-        named += [(keyword.name, "keyword", "tmdb") for keyword in details.keywords.keywords]
+        names += [(genre.name, "genre", "tmdb") for genre in details.genres]
+        names += [(keyword.name, "keyword", "tmdb") for keyword in details.keywords.keywords]
     if facts:
-        named += [(genre, "genre", "wikidata") for genre in facts.genres]
-        named += [(subject, "keyword", "wikidata") for subject in facts.subjects]
-    named += [(tag, "keyword", "wikipedia") for tag in wikipedia.content_tags(wikipedia.categories(text))]
+        names += [(genre, "genre", "wikidata") for genre in facts.genres]
+        names += [(subject, "keyword", "wikidata") for subject in facts.subjects]
+    names += [(tag, "keyword", "wikipedia") for tag in wikipedia.content_tags(wikipedia.categories(text))]
     sources: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for name, kind, source in dict.fromkeys(named):
+    for name, kind, source in dict.fromkeys(names):
         sources[name, kind].append(source)
     return [Tag.model_validate({"name": n, "kind": k, "sources": s}) for (n, k), s in sources.items() if n.strip()]
 
@@ -193,10 +193,10 @@ def _sources(parts: Parts) -> dict[str, Origin]:
     page = f"{parts.wiki}?oldid={parts.page.revision}" if parts.page else ""
     item = f"https://www.wikidata.org/wiki/{parts.entity.key}" if parts.entity else ""
     film = f"https://www.themoviedb.org/movie/{parts.tmdb.key}" if parts.tmdb else ""
-    found = {"wikipedia": (parts.page, page), "wikidata": (parts.entity, item), "tmdb": (parts.tmdb, film)}
+    records = {"wikipedia": (parts.page, page), "wikidata": (parts.entity, item), "tmdb": (parts.tmdb, film)}
     return {
         name: Origin(licence=LICENCES[name], url=url, revision=record.revision, fetched=record.fetched)
-        for name, (record, url) in found.items()
+        for name, (record, url) in records.items()
         if record
     }
 

@@ -51,7 +51,7 @@ class MediaWiki(Site):
         self.api = api
 
     def check(self, answer: dict[str, Any], response: requests.Response) -> None:
-        """Errors come in a 200: passing ones are tried again, as told."""
+        """Raise for an error, which the API sends with status 200; a passing one is tried again."""
         error = answer.get("error")
         if error is None:
             return
@@ -84,14 +84,13 @@ class MediaWiki(Site):
                 return
             place = answer["continue"]
             if not (isinstance(place, dict) and all(isinstance(value, str | int) for value in place.values())):
-                raise Stuck(f"{self.name} goes on in an unknown shape")
+                raise Stuck(f"{self.name} sends a continuation in an unknown shape")
             if not any(place.values()):
-                raise Stuck(f"{self.name} cuts an answer and does not say where it goes on")
+                raise Stuck(f"{self.name} sends an empty continuation")
             if place in places:
-                size = "what comes there is larger than it sends in one answer"
-                raise Stuck(f"{self.name} goes on at the same place again: {size}")
+                raise Stuck(f"{self.name} repeats a continuation: the next item is larger than it sends in one answer")
             places.append(place)
-        raise Stuck(f"{self.name} cuts an answer into more than {MAX_PORTIONS} portions")
+        raise Stuck(f"{self.name} divides an answer into more than {MAX_PORTIONS} portions")
 
     def pages(self, titles: Sequence[str]) -> list[Record]:
         """The wikitext of up to 50 pages, in the order asked for; a redirect gives two records, itself and its target.
@@ -101,35 +100,35 @@ class MediaWiki(Site):
         Raises:
             Failed: the answer has not got the shape that the API documents, or misses a page.
         """
-        asked = {
+        query = {
             "action": "query", "prop": "revisions|pageprops", "ppprop": "wikibase_item", "redirects": 1,
             "rvprop": "ids|timestamp|content", "rvslots": "main", "titles": "|".join(titles),
         }  # fmt: skip
-        found, moved = self._merged(asked)
+        pages, moves = self._merged(query)
         records: dict[str, Record] = {}
         for title in titles:
-            end = followed(unicodedata.normalize("NFC", title), moved)
-            page = found.get(end)
+            target = followed(unicodedata.normalize("NFC", title), moves)
+            page = pages.get(target)
             if page is None or not (page.revisions or page.missing or page.invalid):
                 raise Failed(f"{self.name} has left {title!r} or its text out of an answer")
-            if end != title:
-                records[title] = Record(title, {"redirect": end})
-            records[end] = _record(page)
+            if target != title:
+                records[title] = Record(title, {"redirect": target})
+            records[target] = _record(page)
         return list(records.values())
 
     def revisions(self, titles: Sequence[str]) -> dict[str, int | None]:
         """The number of the last revision of up to 50 pages that are no redirects; None where a page is gone."""
-        found, _ = self._merged({"action": "query", "prop": "info", "titles": "|".join(titles)})
-        return {title: page.lastrevid for title, page in found.items()}
+        pages, _ = self._merged({"action": "query", "prop": "info", "titles": "|".join(titles)})
+        return {title: page.lastrevid for title, page in pages.items()}
 
     def members(self, category: str) -> tuple[list[str], list[str]]:
         """The articles and the subcategories (without "Category:") of a category, each sorted."""
         articles, categories = set(), set()
-        asked = {
+        query = {
             "action": "query", "list": "categorymembers", "cmtitle": f"Category:{category}", "cmlimit": 500,
             "cmtype": "page|subcat", "cmnamespace": "0|14", "cmprop": "title",
         }  # fmt: skip
-        for answer in self.portions(asked):
+        for answer in self.portions(query):
             with self.known_shape("a question for a category"):
                 for member in _listed(answer, "categorymembers"):
                     if member["ns"] == 0:
@@ -140,17 +139,17 @@ class MediaWiki(Site):
 
     def _merged(self, query: dict[str, Any]) -> tuple[dict[str, _Page], dict[str, str]]:
         """Pages by title, put together from all portions, and where titles lead to."""
-        found: dict[str, dict[str, Any]] = {}
-        moved: dict[str, str] = {}
+        pages: dict[str, dict[str, Any]] = {}
+        moves: dict[str, str] = {}
         for answer in self.portions(query):
             for kind in MOVES:
-                moved |= {move["from"]: move["to"] for move in _listed(answer, kind)}
+                moves |= {move["from"]: move["to"] for move in _listed(answer, kind)}
             for page in _listed(answer, "interwiki"):
-                found[page["title"]] = {"title": page["title"], "missing": True}
+                pages[page["title"]] = {"title": page["title"], "missing": True}
             for page in _listed(answer, "pages"):
-                found.setdefault(page["title"], {}).update(page)
+                pages.setdefault(page["title"], {}).update(page)
         try:
-            return {title: _Page.model_validate(page) for title, page in found.items()}, moved
+            return {title: _Page.model_validate(page) for title, page in pages.items()}, moves
         except ValidationError as error:
             raise Failed(f"{self.name} gives a page in an unknown shape: {error.errors()[0]['loc']}") from None
 

@@ -46,10 +46,10 @@ class _Place(NamedTuple):
     revision: int | None
 
 
-def followed(key: str, moved: Mapping[str, str]) -> str:
+def followed(key: str, moves: Mapping[str, str]) -> str:
     """The key that one leads to, over as many moves as there are, up to `MAX_HOPS`."""
     for _ in range(MAX_HOPS):
-        key = moved.get(key, key)
+        key = moves.get(key, key)
     return key
 
 
@@ -119,16 +119,16 @@ class Table(Mapping[str, Record]):
 
     def drop(self, older: timedelta) -> int:
         """Take out, for good, what was fetched longer ago than that; say how many records."""
-        gone = set(self.older(older))
-        if not gone:
+        old_keys = set(self.older(older))
+        if not old_keys:
             return 0
         for shard, path in enumerate(self._shards()):
-            kept = (key for key, place in self._places.items() if place.shard == shard and key not in gone)
+            kept_keys = (key for key, place in self._places.items() if place.shard == shard and key not in old_keys)
             with replacing(path) as temporary, temporary.open("wb") as file:
-                file.writelines(_line(self[key]) for key in kept)
+                file.writelines(_line(self[key]) for key in kept_keys)
         self.close()
         self.__init__(self.folder)  # type: ignore[misc]
-        return len(gone)
+        return len(old_keys)
 
     def close(self) -> None:
         """Write everything to the disk, and close the files."""

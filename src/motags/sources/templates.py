@@ -115,10 +115,10 @@ def _guessed(name: str, values: Arguments, in_line: bool) -> str:
     if name.startswith("#") or "://" in text or "=" in text:
         text = ""
     prose = len(text.split()) >= PROSE_WORDS
-    kept = text if in_line or prose else ""
+    visible = text if in_line or prose else ""
     if (counts := _counts.get()) is not None and (in_line or values):
-        counts["kept" if kept else "lost", name.partition(":")[0]] += 1
-    return kept if in_line else f"\n\n{kept}\n\n"
+        counts["kept" if visible else "lost", name.partition(":")[0]] += 1
+    return visible if in_line else f"\n\n{visible}\n\n"
 
 
 def _first(values: Arguments, names: str) -> str:

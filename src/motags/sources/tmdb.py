@@ -205,11 +205,11 @@ class Tmdb:
             languages, countries: ISO 639-1 and 3166-1 codes; none for all.
         """
         filters = [(y, lang, country) for y in years for lang in languages or [""] for country in countries or [""]]
-        streams = [self._listed(lists, *chosen) for chosen in filters]
-        seen = set()
+        streams = [self._listed(lists, *parts) for parts in filters]
+        yielded_ids = set()
         for _, film in heapq.merge(*streams):
-            if film not in seen:
-                seen.add(film)
+            if film not in yielded_ids:
+                yielded_ids.add(film)
                 yield film
 
     def details(self, film: str) -> Record:
@@ -222,26 +222,26 @@ class Tmdb:
 
     def _listed(self, lists: Table, year: int, language: str, country: str) -> Iterator[tuple[int, int]]:
         """(-votes, id) of the films of one list, which ends where a page brings nothing new."""
-        before: list[list[int]] = []
+        previous_films: list[list[int]] = []
         page, pages = 1, 1
         while page <= pages:
             key = " ".join(filter(None, [str(year), language, country, f"page {page}"]))
             content = lists[key].content if key in lists else self._page(page, year, language, country)
-            if page > 1 and content["films"] in ([], before):
+            if page > 1 and content["films"] in ([], previous_films):
                 reason = f"it brings no new film, although TMDB counts {pages} pages: the list ends before it"
                 self.aside.append(SetAside(where=f"{lists.folder.name} {key}", reason=reason))
                 return
             if key not in lists:
                 lists.add([Record(key, content)])
             yield from ((-votes, film) for film, votes in content["films"])
-            page, pages, before = page + 1, min(content["pages"], MAX_PAGE), content["films"]
+            page, pages, previous_films = page + 1, min(content["pages"], MAX_PAGE), content["films"]
 
     def _page(self, page: int, year: int, language: str, country: str) -> dict[str, Any]:
-        asked = {
+        query = {
             "sort_by": "vote_count.desc", "include_adult": "false", "primary_release_year": year, "page": page,
             "with_original_language": language, "with_origin_country": country,
         }  # fmt: skip
-        answer = self._asked(lambda: self._discover.discover_movies({k: v for k, v in asked.items() if v}))
+        answer = self._asked(lambda: self._discover.discover_movies({k: v for k, v in query.items() if v}))
         with self.site.known_shape("a question for a list of films"):
             films = [[int(film["id"]), int(film.get("vote_count") or 0)] for film in answer["results"]]
             return {"pages": int(answer["total_pages"]), "films": films}

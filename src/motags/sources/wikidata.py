@@ -60,8 +60,8 @@ class Wikidata(MediaWiki):
         items: dict[str, set[str]] = {key: set() for key in ids}
         parts = []
         for kind, claim in IDS.items():
-            own = _quoted(key.split(":", 1)[1] for key in ids if key.startswith(f"{kind}:"))
-            parts += [f"{{ VALUES ?{kind} {{ {own} }} ?film wdt:{claim} ?{kind} }}"] if own else []
+            values = _quoted(key.split(":", 1)[1] for key in ids if key.startswith(f"{kind}:"))
+            parts += [f"{{ VALUES ?{kind} {{ {values} }} ?film wdt:{claim} ?{kind} }}"] if values else []
         query = f"SELECT ?film ?tmdb ?imdb WHERE {{ {' UNION '.join(parts)} }}"
         rows = self._select(query) if parts else []
         with self.known_shape("a query"):
@@ -85,7 +85,7 @@ class Wikidata(MediaWiki):
         )
 
     def _items(
-        self, ids: Sequence[str], props: str, kept: Callable[[dict[str, Any], list[str]], dict[str, Any]]
+        self, ids: Sequence[str], props: str, extract: Callable[[dict[str, Any], list[str]], dict[str, Any]]
     ) -> list[Record]:
         query = {
             "action": "wbgetentities", "ids": "|".join(ids), "props": props,
@@ -101,10 +101,10 @@ class Wikidata(MediaWiki):
             if "missing" in item:
                 records[key] = Record(key, gone="no such item")
                 continue
-            end = str(item.get("id", key))
-            if end != key:
-                records[key] = Record(key, {"redirect": end})
-            records[end] = Record(end, kept(item, list(self.languages)), item.get("lastrevid"))
+            target = str(item.get("id", key))
+            if target != key:
+                records[key] = Record(key, {"redirect": target})
+            records[target] = Record(target, extract(item, list(self.languages)), item.get("lastrevid"))
         return list(records.values())
 
     def revisions(self, titles: Sequence[str]) -> dict[str, int | None]:

@@ -87,9 +87,9 @@ def plot(wikitext: str) -> str | None:
     headings = _headings(text)
     ranks = [(_rank(heading.title), number) for number, heading in enumerate(headings)]
     for levels in ((2,), (1, 3)):
-        found = sorted((r, n) for r, n in ranks if r is not None and headings[n].level in levels)
+        ranked = sorted((r, n) for r, n in ranks if r is not None and headings[n].level in levels)
         stubs = []
-        for _, number in found:
+        for _, number in ranked:
             story = prose(_body(text, headings, number))
             if len(story.split()) >= STUB_WORDS:
                 return story
@@ -131,10 +131,10 @@ def is_film(wikitext: str) -> bool:
     # Of 20 million pages most end here: two searches of a known beginning are five times as fast as one of both.
     if not (INFOBOX.search(wikitext) or FILM_CATEGORY.search(wikitext)):
         return False
-    found = list(_categories(wikitext))
-    if any(YEAR_FILMS.fullmatch(name) and not key.startswith((" ", "*")) for name, key in found):
+    names_and_keys = list(_categories(wikitext))
+    if any(YEAR_FILMS.fullmatch(name) and not key.startswith((" ", "*")) for name, key in names_and_keys):
         return True
-    return INFOBOX.search(_head(wikitext)) is not None and not any(SERIES.match(name) for name, _ in found)
+    return INFOBOX.search(_head(wikitext)) is not None and not any(SERIES.match(name) for name, _ in names_and_keys)
 
 
 def redirect(wikitext: str) -> str | None:
@@ -164,8 +164,8 @@ def imdb_id(wikitext: str) -> str | None:
 
 
 def _headings(text: str) -> list[Heading]:
-    found = HEADING.finditer(text)
-    return [Heading(min(len(match[1]), len(match[3])), match[2], match.start(), match.end()) for match in found]
+    matches = HEADING.finditer(text)
+    return [Heading(min(len(match[1]), len(match[3])), match[2], match.start(), match.end()) for match in matches]
 
 
 def _body(text: str, headings: list[Heading], number: int) -> str:

@@ -138,10 +138,10 @@ def _space(match: re.Match[str]) -> str:
 def _section(code: Wikicode) -> str:
     """The text of a section, where templates stand among text or alone in their lines."""
     nodes = list(code.nodes)
-    before, after = _beside(nodes, -1), reversed(_beside(nodes[::-1], 0))
+    text_before, text_after = _beside(nodes, -1), reversed(_beside(nodes[::-1], 0))
     return "".join(
         _template(node, left or right) if isinstance(node, Template) else _seen(node)
-        for node, left, right in zip(nodes, before, after, strict=True)
+        for node, left, right in zip(nodes, text_before, text_after, strict=True)
     )
 
 
@@ -165,16 +165,16 @@ def _text(code: Wikicode | None) -> str:
 def _seen(node: Node) -> str:
     match node:
         case Template():
-            seen = _template(node)
+            text = _template(node)
         case Wikilink():
-            seen = _link(node)
+            text = _link(node)
         case ExternalLink() if node.brackets or "//" in node.url:
-            seen = _text(node.title)
+            text = _text(node.title)
         case Tag():
-            seen = _tag(node)
+            text = _tag(node)
         case _:
-            seen = "\n" if isinstance(node, Heading) else str(node)
-    return seen
+            text = "\n" if isinstance(node, Heading) else str(node)
+    return text
 
 
 def _link(link: Wikilink) -> str:
@@ -210,11 +210,11 @@ def _without_quotes(line: str) -> str:
         return line
     pieces = QUOTES.split(line)
     runs = [len(mark) for mark in pieces[1::2]]
-    kept = ["'" * (1 if run == 4 else max(run - 5, 0)) for run in runs]
+    apostrophes = ["'" * (1 if run == 4 else max(run - 5, 0)) for run in runs]
     bold = [place for place, run in enumerate(runs) if run in (3, 4)]
     if bold and sum(run == 2 or run >= 5 for run in runs) % 2 and sum(run != 2 for run in runs) % 2:
-        kept[min(bold, key=lambda place: _rarity(pieces[2 * place]))] += "'"
-    return "".join(piece + mark for piece, mark in zip(pieces[::2], [*kept, ""], strict=True))
+        apostrophes[min(bold, key=lambda place: _rarity(pieces[2 * place]))] += "'"
+    return "".join(piece + mark for piece, mark in zip(pieces[::2], [*apostrophes, ""], strict=True))
 
 
 def _rarity(before: str) -> int:
