@@ -102,8 +102,8 @@ def refuse_contradictions(params: CrawlParams) -> None:
 def _refuse_tmdb(params: CrawlParams) -> None:
     if not params.tmdb.accept_terms:
         raise MotagsError(
-            "crawl.tmdb.accept_terms is false: read https://www.themoviedb.org/api-terms-of-use (docs/films.md says what "
-            "they demand, as we read them), and set it to true if you accept them"
+            "crawl.tmdb.accept_terms is false: read https://www.themoviedb.org/api-terms-of-use (docs/films.md says "
+            "what they demand, as we read them), and set it to true if you accept them"
         )
     address = urlsplit(params.tmdb.api)
     if address.scheme == "http" and address.hostname not in LOOPBACK:
