@@ -1,10 +1,10 @@
-# `make repro` and `make test` set up all that they need, once.
+# `make repro`, `make test` and `make check` set up all that they need, once.
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test check lock clean
+.PHONY: help repro test check lint lock clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -14,9 +14,14 @@ repro: .venv/runtime ## run the pipeline and print the results
 	@$(RUN) motags results
 	@echo "Next: dvc plots show --open (the plots in a browser) · dvc exp run -S clusterer.k=30 · README.md, after '. $(BIN)/activate'"
 
-test: .venv/dev ## run every test
-	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
+test: lint ## run every test
 	@$(RUN) pytest -n auto --dist worksteal
+
+check: lint ## run the fast tests only, before each commit
+	@$(RUN) pytest -n auto --dist worksteal -m 'not slow'
+
+lint: .venv/dev ## check style and types
+	@$(RUN) ruff check . && $(RUN) ruff format --check . && $(RUN) mypy
 
 .venv/runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "motags needs Python 3.11 or newer: make PYTHON=python3.12 ...")'

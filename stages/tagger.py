@@ -27,14 +27,14 @@ def tagger(
     test = parts_of(corpus, read_parquet(split))["test"]
     train = corpus.part(np.setdiff1d(np.arange(len(corpus.ids)), test))
     sentences = dict(zip(corpus.tags, read_descriptions(descriptions, corpus.tags), strict=True))
-    fitted = Tagger(tagger, embedder, seed).fit(
+    model = Tagger(tagger, embedder, seed).fit(
         train.texts, train.Y, tags=corpus.tags, descriptions=sentences, kinds=kinds_of(frame), ids=train.ids,
         titles=train.titles, encoder=load(pretrained), text_rules=TextRules.of(dataset),
     )  # fmt: skip
-    fitted.save(tagger_out)
+    model.save(tagger_out)
     scores = np.full(corpus.Y.shape, np.nan, dtype=np.float32)
-    scores[test] = fitted.predict_proba(corpus.part(test).texts)
-    write_arrays(scores_out, {"motags": scores, "motags_thresholds": fitted.thresholds_}, corpus.digest)
+    scores[test] = model.predict_proba(corpus.part(test).texts)
+    write_arrays(scores_out, {"motags": scores, "motags_thresholds": model.thresholds_}, corpus.digest)
 
 
 if __name__ == "__main__":

@@ -18,15 +18,15 @@ def train(
 ) -> None:  # fmt: skip
     corpus = Corpus.from_frame(read_parquet(films))
     parts = parts_of(corpus, read_parquet(split))
-    X, fitted = read_arrays(embeddings, corpus.digest)["tuned"], Clusterer.load(clusterer)
-    clusters, rows = fitted.predict(X), parts["train"]
+    X, kmeans = read_arrays(embeddings, corpus.digest)["tuned"], Clusterer.load(clusterer)
+    clusters, rows = kmeans.predict(X), parts["train"]
     plain, balanced = (
         LocalModels(params, seed).fit(X[rows], corpus.Y[rows], clusters[rows])
         for params in (local_models.model_copy(update={"balance": "none"}), local_models)
     )
     balanced.save(models_out)
     write_arrays(scores_out, {"bert_star_clusters": plain.predict_proba(X, clusters)}, corpus.digest)
-    write_json(metrics_out, cluster_summary(fitted, clusters, balanced.tags_, corpus.Y, parts))
+    write_json(metrics_out, cluster_summary(kmeans, clusters, balanced.tags_, corpus.Y, parts))
     write_csv(table_out, cluster_table(clusters[rows], balanced.tags_, corpus.tags))
 
 

@@ -68,10 +68,12 @@ class Project:
     """A motags project of its own: code, parameters, git and DVC."""
 
     root: Path
+    python: Path = Path(sys.executable).parent
+    """The folder of the `python` that runs the stages."""
 
     def environment(self) -> dict[str, str]:
         """Variables with which the project's own code is what runs."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        path = os.pathsep.join([str(self.python), str(Path(sys.executable).parent), os.environ["PATH"]])
         env = os.environ | {"PATH": path, "PYTHONPATH": str(self.root / "src"), "HF_HUB_OFFLINE": "1"}
         env |= {"GIT_CONFIG_GLOBAL": os.devnull, "COLUMNS": "200"}
         for who in ("AUTHOR", "COMMITTER"):

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from builders import ROOT, Make, MakeOnce, Project, sample_films, smaller, telling_films
@@ -20,11 +20,22 @@ from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from motags import Tagger
+from servers.preloaded import preloaded_python
 
 # a job in a shell's background ignores Ctrl-C, and so would the programs that it starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("motags", deadline=None)  # a test may wait for the other worker's processes
 hypothesis.settings.load_profile("motags")
+
+SLOW = {"browser", "encoder", "fitted", "make_project", "preloaded", "saved", "tagger_folder", "wiki"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark what takes a stage, a trained model, a browser or a real wiki as slow: `make check` leaves these out."""
+    for item in items:
+        if SLOW.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +108,13 @@ def make_tagger(folder: Path, encoder: Path) -> None:
         titles=[str(film["title"]) for film in films],
     )  # fmt: skip
     tagger.save(folder)
+
+
+@pytest.fixture(scope="session")
+def preloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a `python` that starts in a tenth of a second, for tests that start many stages."""
+    with preloaded_python(tmp_path_factory.mktemp("preloaded")) as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")

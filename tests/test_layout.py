@@ -80,3 +80,13 @@ def test_what_tags_films_imports_no_training_stack() -> None:
     names = "motags.batch.job, motags.batch.output, motags.tagger.tagger, motags.tagger.folder, motags.commands.tag"
     code = f"import sys, {names}; print(sorted(set({HEAVY!r}) & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_tests_import_no_test_modules() -> None:
+    """What several of them build films from is in `builders` and `servers`."""
+    files = list((ROOT / "tests").rglob("*.py"))
+    names = {file.stem for file in files if file.stem.startswith("test_")} | {"conftest"}
+    nodes = [(file.name, node) for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))]
+    sources = [(file, node.module or "") for file, node in nodes if isinstance(node, ast.ImportFrom)]
+    sources += [(file, alias.name) for file, node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    assert [(file, module) for file, module in sources if names & set(module.split("."))] == []

@@ -97,14 +97,14 @@ def checked(path: Path) -> Path:
     sums = path / SUMS if path.is_dir() else _seal(path)
     if not sums.exists():
         raise MotagsError(f"{path} has no seal {sums}: make it again with `dvc repro --force`")
-    recorded = _recorded(sums)
-    present = _files(path) if path.is_dir() else {path.name: path}
-    if odd := recorded.keys() ^ present.keys():
+    digests = _recorded(sums)
+    files = _files(path) if path.is_dir() else {path.name: path}
+    if odd := digests.keys() ^ files.keys():
         raise MotagsError(f"{path} and its seal {sums} name different files: {', '.join(sorted(odd))}")
-    for name, file in present.items():
-        if (found := sha256(file)) != recorded[name]:
+    for name, file in files.items():
+        if (found := sha256(file)) != digests[name]:
             raise MotagsError(
-                f"{file} is damaged: its sha256 is {found}, the recorded one was {recorded[name]}; "
+                f"{file} is damaged: its sha256 is {found}, the recorded one was {digests[name]}; "
                 "remove it and its copy in DVC's cache, then run `dvc repro`"
             )
     return path

@@ -74,11 +74,11 @@ def completed(types: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[st
 
 
 def _merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    changed = dict(values)
+    merged = dict(values)
     for name, value in changes.items():
-        nested = isinstance(value, Mapping) and isinstance(changed.get(name), Mapping)
-        changed[name] = _merged(changed[name], value) if nested else value
-    return changed
+        nested = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
+        merged[name] = _merged(merged[name], value) if nested else value
+    return merged
 
 
 def _config(kind: Any) -> ConfigDict | None:

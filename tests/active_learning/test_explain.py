@@ -9,10 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
-from builders import TOPIC_TAGS as TAGS
-from builders import embedder_params as params
-from builders import fitted_tagger as tagger
-from builders import topic_films as films
+from builders import TOPIC_TAGS, embedder_params, fitted_tagger, topic_films
 from motags import Tagger
 from motags.active_learning.explain import SPANS, cluster_tags, explain
 from motags.errors import MotagsError
@@ -21,17 +18,17 @@ from motags.paper.embedder import pretrained
 
 @pytest.fixture(scope="module")
 def learned(tiny_encoder: Path) -> Tagger:
-    encoder: SentenceTransformer = pretrained(params(tiny_encoder))
-    texts, _, labels = films(120)
-    return tagger(encoder, texts, labels, TAGS)
+    encoder: SentenceTransformer = pretrained(embedder_params(tiny_encoder))
+    texts, _, labels = topic_films(120)
+    return fitted_tagger(encoder, texts, labels, TOPIC_TAGS)
 
 
 def test_the_word_that_gives_a_tag_away_carries_it(learned: Tagger) -> None:
     text = "Somebody comes to the town and meets a cowboy there in winter"
     why = explain(learned, text, ["cowboy"])[0]
     assert max(why.words, key=lambda word: word[2])[:2] == (text.index("cowboy"), text.index("cowboy") + 6)
-    assert why.score == pytest.approx(learned.predict_proba([text])[0, TAGS.index("cowboy")], abs=1e-5)
-    assert why.threshold == learned.thresholds_[TAGS.index("cowboy")]
+    assert why.score == pytest.approx(learned.predict_proba([text])[0, TOPIC_TAGS.index("cowboy")], abs=1e-5)
+    assert why.threshold == learned.thresholds_[TOPIC_TAGS.index("cowboy")]
 
 
 def test_the_films_named_bear_the_tag_and_the_nearest_comes_first(learned: Tagger) -> None:
@@ -39,17 +36,17 @@ def test_the_films_named_bear_the_tag_and_the_nearest_comes_first(learned: Tagge
     why = explain(learned, text, ["cowboy"], neighbours=7)[0]
     rows = [known.ids.index(film) for film, _, _ in why.films]
     assert len(rows) == 7
-    assert known.Y[rows, TAGS.index("cowboy")].all()
+    assert known.Y[rows, TOPIC_TAGS.index("cowboy")].all()
     cosines = known.embeddings @ learned.score([text]).embeddings[0]
-    bearers = cosines[known.Y[:, TAGS.index("cowboy")]]
+    bearers = cosines[known.Y[:, TOPIC_TAGS.index("cowboy")]]
     np.testing.assert_allclose([near for _, _, near in why.films], np.sort(bearers)[::-1][:7], atol=1e-5)
 
 
 def test_a_training_film_is_not_like_itself(learned: Tagger) -> None:
     row, j = 5, int(learned.films_.Y[5].argmax())
-    text = films(120)[0][row]
-    ten = explain(learned, text, [TAGS[j]], neighbours=10)[0]
-    others = explain(learned, text, [TAGS[j]], neighbours=9, film=str(row))[0]
+    text = topic_films(120)[0][row]
+    ten = explain(learned, text, [TOPIC_TAGS[j]], neighbours=10)[0]
+    others = explain(learned, text, [TOPIC_TAGS[j]], neighbours=9, film=str(row))[0]
     assert str(row) in {id_ for id_, _, _ in ten.films}
     assert others.films == [film for film in ten.films if film[0] != str(row)]
 
@@ -59,7 +56,7 @@ def test_a_cluster_is_told_by_the_tags_that_are_oftener_in_it(learned: Tagger) -
     for cluster in np.unique(own):
         typical = cluster_tags(learned, int(cluster))
         share = learned.films_.Y[own == cluster].mean(0) - learned.films_.Y.mean(0)
-        assert typical[0] == TAGS[share.argmax()]
+        assert typical[0] == TOPIC_TAGS[share.argmax()]
     assert explain(learned, "a cowboy", ["cowboy"])[0].cluster == learned.score(["a cowboy"]).clusters[0]
 
 

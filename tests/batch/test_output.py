@@ -14,8 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import MOTAGS, as_csv, as_jsonl, journal, motags, put
-from builders import TEXT_FILMS as FILMS
+from builders import MOTAGS, TEXT_FILMS, as_csv, as_jsonl, journal, motags, put
 from motags.batch.job import Choice, Chunk, Engine, Job, TaggedFilm, here
 from motags.batch.output import provenance_of, tag_to_file
 from motags.errors import MotagsError
@@ -35,7 +34,7 @@ def tagger(tagger_folder: Path) -> Tagger:
 
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
-    content = as_jsonl(FILMS).splitlines(keepends=True)
+    content = as_jsonl(TEXT_FILMS).splitlines(keepends=True)
     return put(tmp_path / "films.jsonl", b"".join([*content[:5], BAD, *content[5:]]))
 
 
@@ -96,7 +95,7 @@ def test_a_run_that_goes_on_ends_as_one_that_was_not_stopped(
     n: int, chunks: list[int], stops: list[int], bad: set[int], kind: str, torn: bytes,
 ) -> None:  # fmt: skip
     folder = tmp_path_factory.mktemp("run")
-    rows = [BAD if row in bad else as_jsonl([FILMS[row]]) for row in range(n)]
+    rows = [BAD if row in bad else as_jsonl([TEXT_FILMS[row]]) for row in range(n)]
     films = put(folder / "films.jsonl", b"".join(rows))
     engine = here(tagger, Choice(least=1))
     source = provenance_of(Job(films), Choice(least=1), tagger.version_, "int8")
@@ -152,7 +151,7 @@ def test_a_kill_at_the_very_end_changes_nothing(
 
 
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(tmp_path: Path, tagger_folder: Path) -> None:
-    many = [film | {"id": f"{film['id']}-{copy}"} for copy in range(8) for film in FILMS]
+    many = [film | {"id": f"{film['id']}-{copy}"} for copy in range(8) for film in TEXT_FILMS]
     films = put(tmp_path / "many.jsonl", as_jsonl(many))
     output, whole = tmp_path / "stopped/out.jsonl", tmp_path / "whole/out.jsonl"
     output.parent.mkdir()
@@ -198,7 +197,7 @@ Change = Callable[[Path], list[str]]
 
 
 def other_films(films: Path) -> list[str]:
-    films.write_bytes(as_jsonl(FILMS[1:]))
+    films.write_bytes(as_jsonl(TEXT_FILMS[1:]))
     return []
 
 
@@ -216,7 +215,7 @@ CHANGES: list[tuple[str, Change]] = [
 def begun(tmp_path_factory: pytest.TempPathFactory, tagger_folder: Path) -> Path:
     """A folder with films and a run that was killed."""
     folder = tmp_path_factory.mktemp("begun")
-    films = put(folder / "films.jsonl", as_jsonl(FILMS))
+    films = put(folder / "films.jsonl", as_jsonl(TEXT_FILMS))
     stop(call(tagger_folder, films, folder / "out.jsonl"), folder / "out.jsonl", 9, signal.SIGKILL)
     return folder
 
@@ -284,9 +283,9 @@ def test_two_processes_do_not_write_one_output(
 def test_what_comes_from_standard_input_begins_anew(tmp_path: Path, tagger_folder: Path) -> None:
     output = tmp_path / "out.jsonl"
     command = ["tag", "-", "--model", str(tagger_folder), "--output", str(output), "--chunk", "2"]
-    refused = motags(*command, stdin=as_jsonl(FILMS[:4]).decode() + "7\n")
+    refused = motags(*command, stdin=as_jsonl(TEXT_FILMS[:4]).decode() + "7\n")
     assert "can't be used" in refused.stderr
-    assert motags(*command, "--top", "3", stdin=as_jsonl(FILMS[4:8]).decode()).returncode == 0
+    assert motags(*command, "--top", "3", stdin=as_jsonl(TEXT_FILMS[4:8]).decode()).returncode == 0
     assert [json.loads(line)["id"] for line in output.read_text().splitlines()] == ["4", "5", "6", "7"]
     assert [file.name for file in tmp_path.iterdir()] == ["out.jsonl"]
 
@@ -299,7 +298,7 @@ def test_a_place_that_can_not_be_written_to_is_named(tmp_path: Path, films: Path
 
 
 def test_a_csv_is_gone_on_with_too(tmp_path: Path, tagger_folder: Path) -> None:
-    films = put(tmp_path / "films.csv", as_csv([film | {"title": f'{film["title"]}\n"x"'} for film in FILMS]))
+    films = put(tmp_path / "films.csv", as_csv([film | {"title": f'{film["title"]}\n"x"'} for film in TEXT_FILMS]))
     outputs = [tmp_path / "whole.csv.gz", tmp_path / "killed.csv.gz"]
     killed = stop(call(tagger_folder, films, outputs[1]), outputs[1], 12, signal.SIGKILL)
     assert (killed.returncode, outputs[1].exists()) == (-signal.SIGKILL, False)

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from builders import MOTAGS, as_jsonl, journal, motags, put
-from builders import TEXT_FILMS as FILMS
+from builders import MOTAGS, TEXT_FILMS, as_jsonl, journal, motags, put
 
 Cluster = pytest.importorskip("ray.cluster_utils").Cluster
 pytestmark = [
@@ -36,7 +35,7 @@ def cluster() -> Iterator[str]:
 
 @pytest.fixture
 def films(tmp_path: Path) -> Path:
-    many = [film | {"id": f"{copy}-{film['id']}"} for copy in range(COPIES) for film in FILMS]
+    many = [film | {"id": f"{copy}-{film['id']}"} for copy in range(COPIES) for film in TEXT_FILMS]
     return put(tmp_path / "films.jsonl", as_jsonl(many))
 
 
@@ -65,7 +64,7 @@ def workers() -> list[int]:
 
 
 def test_without_a_cluster_one_is_made_for_the_time(tmp_path: Path, tagger_folder: Path) -> None:
-    films = put(tmp_path / "films.jsonl", as_jsonl(FILMS))
+    films = put(tmp_path / "films.jsonl", as_jsonl(TEXT_FILMS))
     call = ["tag", str(films), "--model", str(tagger_folder), "--chunk", "7"]
     done = motags(*call, "--engine", "ray")
     assert done.returncode == 0, done.stderr

@@ -12,6 +12,8 @@ import pytest
 
 from builders import MOTAGS, motags, put, sample_films
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("fastapi")
 
 

@@ -57,6 +57,7 @@ def chosen(text: str, lead: bool, plot: int, synopsis: int, words_of_lead: int) 
 LENGTHS = st.sampled_from([0, 1, 2, 3, 5, 6, 7, 11, 12, 13, 30])
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(text=st.sampled_from(["plot_first", "synopsis_first", "both"]), lead=st.booleans(),
        plot=LENGTHS, synopsis=LENGTHS, words_of_lead=LENGTHS)  # fmt: skip

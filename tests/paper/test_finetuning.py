@@ -15,30 +15,27 @@ import pandas as pd
 import pytest
 import torch
 
-from builders import ROOT
-from builders import SAMPLE_LABELS as Y
-from builders import SAMPLE_TEXTS as TEXTS
-from builders import embedder_params as params
-from builders import same_weights as same
-from builders import weights_of as weights
+from builders import ROOT, SAMPLE_LABELS, SAMPLE_TEXTS, embedder_params, same_weights, weights_of
 from motags.artifacts import checked
 from motags.errors import MotagsError
 from motags.paper.embedder import encode, layers_of, load, pretrained, save
 from motags.paper.finetuning import finetune, forget, loss_curve, summary
 
+pytestmark = pytest.mark.slow
+
 
 def test_films_that_share_tags_come_nearer(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = params(tiny_encoder, epochs=6, learning_rate=3e-3)
+    settings = embedder_params(tiny_encoder, epochs=6, learning_rate=3e-3)
     encoder = pretrained(settings)
 
     def gap() -> float:
-        X = encode(encoder, TEXTS, settings)
+        X = encode(encoder, SAMPLE_TEXTS, settings)
         distances = np.linalg.norm(X[:, None] - X[None], axis=2)
-        alike = (Y.astype(int) @ Y.T.astype(int)) > 0
-        return float(distances[~alike].mean() / distances[alike & ~np.eye(len(Y), dtype=bool)].mean())
+        alike = (SAMPLE_LABELS.astype(int) @ SAMPLE_LABELS.T.astype(int)) > 0
+        return float(distances[~alike].mean() / distances[alike & ~np.eye(len(SAMPLE_LABELS), dtype=bool)].mean())
 
     before = gap()
-    steps = finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+    steps = finetune(encoder, SAMPLE_TEXTS, SAMPLE_LABELS, settings, 0, tmp_path / "checkpoint")
     assert gap() > before * 1.1
     triplets = steps.groupby("epoch")["triplets"].sum()
     assert triplets.iloc[-1] < triplets.iloc[0]  # of those that are left the loss may well be higher
@@ -48,82 +45,91 @@ def test_films_that_share_tags_come_nearer(tiny_encoder: Path, tmp_path: Path) -
 
 
 def test_same_seed_same_weights_other_seed_others(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = params(tiny_encoder, epochs=1, dropout=0.1)
+    settings = embedder_params(tiny_encoder, epochs=1, dropout=0.1)
     results = []
     for seed in (1, 1, 2):
         encoder = pretrained(settings)
-        finetune(encoder, TEXTS, Y, settings, seed, tmp_path / f"checkpoint {len(results)}")
-        results.append(weights(encoder))
-    assert same(results[0], results[1])
-    assert not same(results[0], results[2])
+        finetune(encoder, SAMPLE_TEXTS, SAMPLE_LABELS, settings, seed, tmp_path / f"checkpoint {len(results)}")
+        results.append(weights_of(encoder))
+    assert same_weights(results[0], results[1])
+    assert not same_weights(results[0], results[2])
 
 
 def test_frozen_layers_and_the_pooling_stay_as_they_are(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = params(tiny_encoder, epochs=1, frozen_layers=2)
+    settings = embedder_params(tiny_encoder, epochs=1, frozen_layers=2)
     encoder = pretrained(settings)
-    before = weights(encoder)
-    finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+    before = weights_of(encoder)
+    finetune(encoder, SAMPLE_TEXTS, SAMPLE_LABELS, settings, 0, tmp_path / "checkpoint")
     changed = {name for name, tensor in encoder.state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed
     assert all(".layer.2." in name or ".layer.3." in name for name in changed)
     with pytest.raises(MotagsError, match=r"embedder\.frozen_layers = 4 freezes all 4 layers"):
-        finetune(encoder, TEXTS, Y, params(tiny_encoder, frozen_layers=4), 0, tmp_path / "checkpoint")
+        finetune(
+            encoder,
+            SAMPLE_TEXTS,
+            SAMPLE_LABELS,
+            embedder_params(tiny_encoder, frozen_layers=4),
+            0,
+            tmp_path / "checkpoint",
+        )
 
 
 def test_the_pooling_of_a_saved_encoder_is_not_trained_either(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = params(tiny_encoder, epochs=1, frozen_layers=0)
+    settings = embedder_params(tiny_encoder, epochs=1, frozen_layers=0)
     save(pretrained(settings), tmp_path / "encoder")
     encoder = load(tmp_path / "encoder")
     pooling = {name: tensor.clone() for name, tensor in encoder[1].state_dict().items()}
     assert pooling
-    finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
-    assert same(pooling, encoder[1].state_dict())
+    finetune(encoder, SAMPLE_TEXTS, SAMPLE_LABELS, settings, 0, tmp_path / "checkpoint")
+    assert same_weights(pooling, encoder[1].state_dict())
 
 
 def test_a_damaged_checkpoint_is_not_in_the_way(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = params(tiny_encoder, epochs=1)
+    settings = embedder_params(tiny_encoder, epochs=1)
     straight, again = pretrained(settings), pretrained(settings)
-    finetune(straight, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+    finetune(straight, SAMPLE_TEXTS, SAMPLE_LABELS, settings, 0, tmp_path / "checkpoint")
     (tmp_path / "checkpoint/progress.json").unlink()
-    finetune(again, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
-    assert same(weights(straight), weights(again))
+    finetune(again, SAMPLE_TEXTS, SAMPLE_LABELS, settings, 0, tmp_path / "checkpoint")
+    assert same_weights(weights_of(straight), weights_of(again))
 
 
 def test_no_epochs_leave_the_encoder_as_it_is(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = params(tiny_encoder, epochs=0)
+    settings = embedder_params(tiny_encoder, epochs=0)
     encoder = pretrained(settings)
-    before = weights(encoder)
-    steps = finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
-    assert same(before, weights(encoder))
+    before = weights_of(encoder)
+    steps = finetune(encoder, SAMPLE_TEXTS, SAMPLE_LABELS, settings, 0, tmp_path / "checkpoint")
+    assert same_weights(before, weights_of(encoder))
     assert steps.empty
     assert summary(steps) == {}
     assert list(loss_curve(steps)) == ["epoch", "loss", "anchors"]
 
 
 def test_films_of_one_tag_have_no_triplet_and_change_nothing(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = params(tiny_encoder, epochs=1)
+    settings = embedder_params(tiny_encoder, epochs=1)
     encoder = pretrained(settings)
-    before = weights(encoder)
-    steps = finetune(encoder, TEXTS, np.ones((len(TEXTS), 1), dtype=bool), settings, 0, tmp_path / "checkpoint")
+    before = weights_of(encoder)
+    steps = finetune(
+        encoder, SAMPLE_TEXTS, np.ones((len(SAMPLE_TEXTS), 1), dtype=bool), settings, 0, tmp_path / "checkpoint"
+    )
     assert steps["loss"].eq(0).all()
     assert steps["triplets"].eq(0).all()
-    assert same(before, weights(encoder))
+    assert same_weights(before, weights_of(encoder))
 
 
 def test_a_loss_that_is_not_finite_stops_and_the_last_checkpoint_stays(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = params(tiny_encoder, epochs=1)
-    finetune(pretrained(settings), TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+    settings = embedder_params(tiny_encoder, epochs=1)
+    finetune(pretrained(settings), SAMPLE_TEXTS, SAMPLE_LABELS, settings, 0, tmp_path / "checkpoint")
     encoder = pretrained(settings)
     with torch.no_grad():
         next(layers_of(encoder)[3].parameters()).fill_(torch.nan)
     with pytest.raises(MotagsError, match=r"loss became nan: lower embedder\.learning_rate"):
-        finetune(encoder, TEXTS, Y, settings, 0, tmp_path / "checkpoint")
+        finetune(encoder, SAMPLE_TEXTS, SAMPLE_LABELS, settings, 0, tmp_path / "checkpoint")
     checked(tmp_path / "checkpoint")
 
 
 def test_a_batch_is_never_a_single_film(tiny_encoder: Path, tmp_path: Path) -> None:
-    settings = params(tiny_encoder, epochs=1, batch_size=8)
-    steps = finetune(pretrained(settings), TEXTS[:33], Y[:33], settings, 0, tmp_path / "checkpoint")
+    settings = embedder_params(tiny_encoder, epochs=1, batch_size=8)
+    steps = finetune(pretrained(settings), SAMPLE_TEXTS[:33], SAMPLE_LABELS[:33], settings, 0, tmp_path / "checkpoint")
     assert sorted(steps["films"]) == [6, 6, 7, 7, 7]
 
 
@@ -135,19 +141,18 @@ import torch
 sys.path.insert(0, {tests!r})
 torch.set_num_threads(1)
 logging.basicConfig(level=logging.INFO)
-from builders import SAMPLE_TEXTS as TEXTS, SAMPLE_LABELS as Y
-from builders import embedder_params as params
+from builders import SAMPLE_LABELS, SAMPLE_TEXTS, embedder_params
 from motags.paper.embedder import pretrained, save
 from motags.paper.finetuning import finetune
-settings = params({encoder!r}, epochs={epochs}, dropout=0.1)
+settings = embedder_params({encoder!r}, epochs={epochs}, dropout=0.1)
 encoder = pretrained(settings)
-steps = finetune(encoder, TEXTS[:{films}], Y[:{films}], settings, 0, Path("checkpoint"))
+steps = finetune(encoder, SAMPLE_TEXTS[:{films}], SAMPLE_LABELS[:{films}], settings, 0, Path("checkpoint"))
 save(encoder, Path("encoder"))
 print(json.dumps(steps.to_dict("list")))
 """
 
 
-def script(folder: Path, encoder: Path, epochs: int, films: int = len(TEXTS)) -> list[str]:
+def script(folder: Path, encoder: Path, epochs: int, films: int = len(SAMPLE_TEXTS)) -> list[str]:
     folder.mkdir(exist_ok=True)
     text = SCRIPT.format(tests=str(ROOT / "tests"), encoder=str(encoder), epochs=epochs, films=films)
     (folder / "script.py").write_text(text)
@@ -161,9 +166,12 @@ def epochs_kept(checkpoint: Path) -> int:
         return 0
 
 
-def test_a_killed_run_goes_on_from_its_last_epoch_with_the_same_result(tiny_encoder: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_from_its_last_epoch_with_the_same_result(
+    tiny_encoder: Path, preloaded: Path, tmp_path: Path
+) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
-    command = script(straight, tiny_encoder, 12)
+    script(straight, tiny_encoder, 12)
+    command = [preloaded / "python", "script.py"]
     whole = subprocess.run(command, cwd=straight, check=True, capture_output=True, text=True)
     process = subprocess.Popen(script(killed, tiny_encoder, 12), cwd=killed, stderr=subprocess.DEVNULL)
     while process.poll() is None and epochs_kept(killed / "checkpoint") < 3:
@@ -171,7 +179,7 @@ def test_a_killed_run_goes_on_from_its_last_epoch_with_the_same_result(tiny_enco
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (killed / "encoder").exists()
-    again = subprocess.run([sys.executable, "script.py"], cwd=killed, check=True, capture_output=True, text=True)
+    again = subprocess.run(command, cwd=killed, check=True, capture_output=True, text=True)
     found = re.search(r"going on after epoch (\d+)", again.stderr)
     assert found, again.stderr
     assert 3 <= int(found[1]) < 12
@@ -180,19 +188,23 @@ def test_a_killed_run_goes_on_from_its_last_epoch_with_the_same_result(tiny_enco
     assert one == other
 
 
-@pytest.mark.parametrize(("texts", "labels"), [(TEXTS[::-1], Y), (TEXTS, Y[::-1].copy())], ids=["texts", "tags"])
+@pytest.mark.parametrize(
+    ("texts", "labels"),
+    [(SAMPLE_TEXTS[::-1], SAMPLE_LABELS), (SAMPLE_TEXTS, SAMPLE_LABELS[::-1].copy())],
+    ids=["texts", "tags"],
+)
 def test_a_checkpoint_of_other_films_is_not_taken_up(
     tiny_encoder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, texts: list[str], labels: np.ndarray
 ) -> None:
-    settings = params(tiny_encoder, epochs=2)
+    settings = embedder_params(tiny_encoder, epochs=2)
     clean, again = pretrained(settings), pretrained(settings)
-    finetune(clean, TEXTS, Y, settings, 0, tmp_path / "clean")
+    finetune(clean, SAMPLE_TEXTS, SAMPLE_LABELS, settings, 0, tmp_path / "clean")
     finetune(pretrained(settings), texts, labels, settings, 0, tmp_path / "left")
     checked(tmp_path / "left")
     with caplog.at_level(logging.INFO):
-        finetune(again, TEXTS, Y, settings, 0, tmp_path / "left")
+        finetune(again, SAMPLE_TEXTS, SAMPLE_LABELS, settings, 0, tmp_path / "left")
     assert "is of another run: starting anew" in caplog.text
-    assert same(weights(clean), weights(again))
+    assert same_weights(weights_of(clean), weights_of(again))
 
 
 def test_torchrun_shares_the_batches_and_one_process_writes(tiny_encoder: Path, tmp_path: Path) -> None:
@@ -204,7 +216,7 @@ def test_torchrun_shares_the_batches_and_one_process_writes(tiny_encoder: Path, 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "two/encoder/SHA256SUMS").exists()
     steps = [pd.DataFrame(json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
-    batches = -(-len(TEXTS) // 8)
+    batches = -(-len(SAMPLE_TEXTS) // 8)
     assert [len(own) for own in steps] == [batches // 2 * 2] * 2  # two epochs, half the batches each
     assert not list((tmp_path / "two").glob(".*.tmp"))
 

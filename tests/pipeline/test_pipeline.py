@@ -44,10 +44,10 @@ def done(once: MakeOnce, make_project: Make) -> Project:
 
 
 @pytest.fixture
-def copy(done: Project, tmp_path: Path) -> Project:
-    """A copy of it to break."""
+def copy(done: Project, tmp_path: Path, preloaded: Path) -> Project:
+    """A copy of it to break; its stages start with the numerical libraries imported, those of `done` as users' do."""
     shutil.copytree(done.root, tmp_path / "copy", symlinks=True)
-    return Project(tmp_path / "copy")
+    return Project(tmp_path / "copy", preloaded)
 
 
 def stage_command(project: Project, name: str) -> list[str]:

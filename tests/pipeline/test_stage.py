@@ -54,7 +54,7 @@ def test_an_unknown_key_is_named_with_those_that_are_known(tmp_path: Path) -> No
     ("old", "new", "said"),
     [
         ("    tries: 5 ", "    tries: 0 ", r"crawl\.fetch\.tries = 0: input should be greater"),
-        ("    - catalogue", "    - imdb", r"crawl\.sources\.0 = 'imdb': input should be 'catalogue', 'wikipedia'"),
+        ("  - catalogue", "  - imdb", r"crawl\.sources\.0 = 'imdb': input should be 'catalogue', 'wikipedia'"),
         ("    tries: 5 ", "    trys: 5 ", r"crawl\.fetch\.trys is not a parameter; crawl\.fetch takes tries, backoff"),
     ],
 )

@@ -145,7 +145,7 @@ def test_the_wiki_ends_with_the_process_that_started_it_even_when_killed() -> No
     need_mediawiki()
     code = "import time; from servers.mediawiki import *\n"
     code += "with MediaWiki([Page('A', 'a')]) as wiki: print(wiki.api, flush=True); time.sleep(600)"
-    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     with subprocess.Popen([sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True) as parent:
         api = parent.stdout.readline().strip() if parent.stdout else ""
         assert ask(api, titles="A")["query"]["pages"][0]["title"] == "A"

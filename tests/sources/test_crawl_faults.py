@@ -12,7 +12,7 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -141,6 +141,35 @@ def only(chosen: Callable[[Request], bool], *made: Fault, for_ever: bool = True)
         return left[0] if len(left) == 1 and for_ever else left.pop(0)
 
     return fault
+
+
+def one_each(kinds: Iterable[str]) -> dict[str, Json]:
+    """For each kind of fault a film of its own; the film after each is well."""
+    return {kind: FILMS[2 * number] for number, kind in enumerate(kinds)}
+
+
+def first_hurt(hurt: dict[str, Json], request: Request) -> str | None:
+    """The first kind of fault whose film a request is for."""
+    return next((kind for kind, film in hurt.items() if about(film)(request)), None)
+
+
+def well(hurt: dict[str, Json], prefix: str = "tmdb:") -> set[str]:
+    """The ids of the films that nothing happens to."""
+    return {f"{prefix}{film['id']}" for film in FILMS[: 2 * len(hurt)] if film not in hurt.values()}
+
+
+def names_of(hurt: dict[str, Json], site: str) -> set[str]:
+    """How what was set aside is named: a film by TMDB, or what a wiki has of it."""
+    own = {film["id"]: film["wikidata_id"] if site == "wikidata" else article_of(film) for film in hurt.values()}
+    return {f"tmdb {key}" for key in own} | {f"{site} {name}" for name in own.values()}
+
+
+@contextmanager
+def three_of(n: int, wiki: str) -> Iterator[Sites]:
+    """All three sites with the first n films."""
+    with sites(FILMS[:n], entities=items_of(FILMS[:n]), wiki=wiki) as three:
+        three.parameters |= {"sources": ALL, "max_set_aside": 1.0}
+        yield three
 
 
 def last_line(said: str) -> str:
@@ -492,32 +521,29 @@ WRONG: dict[str, tuple[Callable[[], Fault], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", WRONG)
-def test_a_film_whose_answer_can_not_be_used_is_set_aside_with_the_reason(
-    tmp_path: Path, tmdb: Sites, kind: str
-) -> None:
-    make, reason = WRONG[kind]
-    tmdb.misbehave(only(about(BAD), make()))
-    crawl(tmp_path, params(tmdb, fetch__tries=2, max_set_aside=0.1))
-    (aside,) = rows(tmp_path / "catalogue-1/set_aside.jsonl")
-    assert aside["where"] == f"tmdb {BAD['id']}"
-    assert reason in aside["reason"]
-    assert films_of(tmp_path / "catalogue-1").keys() == OTHERS
+def test_a_film_whose_answer_can_not_be_used_is_set_aside_with_the_reason(tmp_path: Path) -> None:
+    hurt = one_each(WRONG)
+    with sites(FILMS[: 2 * len(hurt)]) as tmdb:
+        tmdb.misbehave(lambda request: WRONG[kind][0]() if (kind := first_hurt(hurt, request)) else None)
+        crawl(tmp_path, params(tmdb, fetch__tries=2, max_set_aside=0.5))
+    reasons = {row["where"]: row["reason"] for row in rows(tmp_path / "catalogue-1/set_aside.jsonl")}
+    assert reasons.keys() == {f"tmdb {film['id']}" for film in hurt.values()}
+    for kind, film in hurt.items():
+        assert WRONG[kind][1] in reasons[f"tmdb {film['id']}"], kind
+    assert films_of(tmp_path / "catalogue-1").keys() == well(hurt)
 
 
-@pytest.mark.parametrize("kind", ["HTML", "cut JSON", "a 100 MB body", "bad UTF-8", "deep nesting", "a list"])
 @pytest.mark.parametrize("site", ["wikidata", "wikipedia"])
-def test_a_wiki_answer_that_can_not_be_used_costs_only_what_is_at_fault(
-    tmp_path: Path, three: Sites, site: str, kind: str
-) -> None:
-    three.misbehave(only(about(BAD), WRONG[kind][0]()), site)
-    crawl(tmp_path, params(three, sources=ALL, fetch__tries=2, max_set_aside=0.2))
-    at_fault = f"{site} {BAD['wikidata_id'] if site == 'wikidata' else article_of(BAD)}"
-    assert set_aside(tmp_path) == {at_fault}
+def test_a_wiki_answer_that_can_not_be_used_costs_only_what_is_at_fault(tmp_path: Path, wiki: str, site: str) -> None:
+    hurt = one_each(["HTML", "cut JSON", "a 100 MB body", "bad UTF-8", "deep nesting", "a list"])
+    with three_of(2 * len(hurt), wiki) as three:
+        three.misbehave(lambda request: WRONG[kind][0]() if (kind := first_hurt(hurt, request)) else None, site)
+        crawl(tmp_path, params(three, fetch__tries=2))
+    names = {film["wikidata_id"] if site == "wikidata" else article_of(film) for film in hurt.values()}
+    assert set_aside(tmp_path) == {f"{site} {name}" for name in names}
     films = films_of(tmp_path / "catalogue-1")
-    assert len(films) == len(FEW)
-    assert {key for key, film in films.items() if site in film["sources"]} >= OTHERS
-    assert site != "wikipedia" or "wikipedia" not in films[f"tmdb:{BAD['id']}"]["sources"]
+    assert len(films) == 2 * len(hurt)
+    assert {key for key, film in films.items() if site in film["sources"]} == well(hurt)
 
 
 def test_a_page_that_could_not_be_had_is_listed_once_and_not_asked_for_again_by_its_title(
@@ -552,24 +578,32 @@ def test_all_these_answers_together_take_less_than_300_mb_of_memory(tmp_path: Pa
 NEEDED = {"id": "x", "title": 7, "genres": "Drama", "keywords": ["robot"]}
 
 
-@pytest.mark.parametrize("field", NEEDED)
-@pytest.mark.parametrize("fate", ["missing", "null", "of another type"])
-def test_a_film_of_tmdb_without_a_needed_field_is_set_aside_for_it(tmp_path: Path, field: str, fate: str) -> None:
-    value = {"missing": ..., "null": None, "of another type": NEEDED[field]}[fate]
-    with sites(FEW, extra={BAD["id"]: {field: value}}) as tmdb:
-        metrics = crawl(tmp_path, params(tmdb, max_set_aside=0.1))
-        (aside,) = rows(tmp_path / "catalogue-1/set_aside.jsonl")
-        assert aside["where"] == f"tmdb {BAD['id']}"
-        assert aside["reason"].startswith(field)
-        assert metrics["set_aside_for"] == {field: 1}
-        assert films_of(tmp_path / "catalogue-1").keys() == OTHERS
+FATES = {f"{field} {fate}": (field, fate) for field in NEEDED for fate in ("missing", "null", "of another type")}
 
 
-@pytest.mark.parametrize("field", ["overview", "tagline", "release_date", "poster_path", "imdb_id"])
-@pytest.mark.parametrize("value", [..., None, ""], ids=["missing", "null", "empty"])
-def test_a_field_of_tmdb_that_is_not_needed_may_be_absent(tmp_path: Path, field: str, value: object) -> None:
-    with sites(FEW, extra={BAD["id"]: {field: value}}) as tmdb:
-        assert crawl(tmp_path, params(tmdb, max_set_aside=0.0))["films"] == len(FEW)
+def test_a_film_of_tmdb_without_a_needed_field_is_set_aside_for_it(tmp_path: Path) -> None:
+    hurt = one_each(FATES)
+    extra: dict[int, Json] = {}
+    for kind, film in hurt.items():
+        field, fate = FATES[kind]
+        extra[film["id"]] = {field: {"missing": ..., "null": None, "of another type": NEEDED[field]}[fate]}
+    with sites(FILMS[: 2 * len(hurt)], extra=extra) as tmdb:
+        metrics = crawl(tmp_path, params(tmdb, max_set_aside=0.5))
+    reasons = {row["where"]: row["reason"] for row in rows(tmp_path / "catalogue-1/set_aside.jsonl")}
+    assert reasons.keys() == {f"tmdb {film['id']}" for film in hurt.values()}
+    for kind, film in hurt.items():
+        assert reasons[f"tmdb {film['id']}"].startswith(FATES[kind][0]), kind
+    assert metrics["set_aside_for"] == dict.fromkeys(NEEDED, 3)
+    assert films_of(tmp_path / "catalogue-1").keys() == well(hurt)
+
+
+def test_a_field_of_tmdb_that_is_not_needed_may_be_absent(tmp_path: Path) -> None:
+    fields = ["overview", "tagline", "release_date", "poster_path", "imdb_id"]
+    absent = [{field: value} for field in fields for value in (..., None, "")]
+    films = FILMS[: len(absent)]
+    with sites(films, extra={film["id"]: field for film, field in zip(films, absent, strict=True)}) as tmdb:
+        metrics = crawl(tmp_path, params(tmdb, max_set_aside=0.0))
+    assert metrics["films"] == len(films) == 15
 
 
 def test_new_fields_are_ignored_everywhere(tmp_path: Path, wiki: str) -> None:
@@ -644,25 +678,24 @@ ITEM: dict[str, Callable[[Json], object]] = {
 }
 
 
-@pytest.mark.parametrize("kind", ITEM)
-def test_an_item_of_wikidata_with_a_field_missing_or_of_another_type_ends_no_crawl(
-    tmp_path: Path, three: Sites, kind: str
-) -> None:
-    """The film is used without the item, or is set aside; the others have theirs."""
+def test_an_item_of_wikidata_with_a_field_missing_or_of_another_type_ends_no_crawl(tmp_path: Path, wiki: str) -> None:
+    """Each film is used without its item, or is set aside; the others have theirs."""
+    hurt = one_each(ITEM)
 
-    def hurt(body: Json) -> None:
-        if entity := body["entities"].get(BAD["wikidata_id"]):
-            ITEM[kind](entity)
+    def change(body: Json) -> None:
+        for kind, film in hurt.items():
+            if entity := body["entities"].get(film["wikidata_id"]):
+                ITEM[kind](entity)
 
-    three.misbehave(
-        lambda request: changed(three.fronts["wikidata"], hurt) if about(BAD)(request) else None, "wikidata"
-    )
-    crawl(tmp_path, params(three, sources=ALL, max_set_aside=0.2))
-    films = films_of(tmp_path / "catalogue-1")
-    aside = set_aside(tmp_path)
-    assert aside <= {f"wikidata {BAD['wikidata_id']}", f"tmdb {BAD['id']}", "wikidata x|y"}
-    assert f"tmdb:{BAD['id']}" in films or f"tmdb {BAD['id']}" in aside
-    assert {key for key, film in films.items() if "wikidata" in film["sources"]} >= OTHERS
+    with three_of(2 * len(hurt), wiki) as three:
+        front = three.fronts["wikidata"]
+        three.misbehave(lambda request: changed(front, change) if first_hurt(hurt, request) else None, "wikidata")
+        crawl(tmp_path, params(three))
+    films, aside = films_of(tmp_path / "catalogue-1"), set_aside(tmp_path)
+    assert aside - {"wikidata x|y"} <= names_of(hurt, "wikidata")
+    for kind, film in hurt.items():
+        assert f"tmdb:{film['id']}" in films or f"tmdb {film['id']}" in aside, kind
+    assert {key for key, film in films.items() if "wikidata" in film["sources"]} >= well(hurt)
 
 
 @pytest.mark.parametrize("label", [..., None, 7, "", "  "], ids=["missing", "null", "a number", "empty", "blank"])
@@ -704,27 +737,31 @@ ARTICLE: dict[str, Callable[[Json], object]] = {
 }
 
 
-@pytest.mark.parametrize("kind", ARTICLE)
-def test_a_page_of_mediawiki_with_a_field_missing_or_of_another_type_ends_no_crawl(
-    tmp_path: Path, three: Sites, kind: str
-) -> None:
-    """The film is used without its article or is set aside, and is listed; the others have theirs."""
+def test_a_page_of_mediawiki_with_a_field_missing_or_of_another_type_ends_no_crawl(tmp_path: Path, wiki: str) -> None:
+    """Each film is used without its article or is set aside, and is listed; the others have theirs."""
+    hurt = one_each(ARTICLE)
 
-    def hurt(body: Json) -> None:
-        for page in body["query"]["pages"]:
-            if page["title"] == article_of(BAD):
+    def change(body: Json) -> None:
+        pages = {page["title"]: page for page in body["query"]["pages"]}
+        for kind, film in hurt.items():
+            if page := pages.get(article_of(film)):
                 ARTICLE[kind](page)
 
-    three.misbehave(
-        lambda request: changed(three.fronts["wikipedia"], hurt) if about(BAD)(request) else None, "wikipedia"
-    )
-    metrics = crawl(tmp_path, params(three, sources=ALL, max_set_aside=0.2))
+    with three_of(2 * len(hurt), wiki) as three:
+        front = three.fronts["wikipedia"]
+        three.misbehave(lambda request: changed(front, change) if first_hurt(hurt, request) else None, "wikipedia")
+        metrics = crawl(tmp_path, params(three))
     films, aside = films_of(tmp_path / "catalogue-1"), set_aside(tmp_path)
-    assert {key for key, film in films.items() if "wikipedia" in film["sources"]} >= OTHERS
-    assert aside <= {f"wikipedia {article_of(BAD)}", f"tmdb {BAD['id']}"}
-    assert f"tmdb:{BAD['id']}" in films or f"tmdb {BAD['id']}" in aside
-    has_article = "wikipedia" in films.get(f"tmdb:{BAD['id']}", {"sources": []})["sources"]
-    assert has_article or aside or metrics["met"]["no_film_article"] == 1
+    with_article = {key for key, film in films.items() if "wikipedia" in film["sources"]}
+    assert with_article >= well(hurt)
+    assert aside <= names_of(hurt, "wikipedia")
+    silent = set()
+    for kind, film in hurt.items():
+        key, listed = f"tmdb:{film['id']}", {f"wikipedia {article_of(film)}", f"tmdb {film['id']}"} & aside
+        assert key in films or f"tmdb {film['id']}" in aside, kind
+        if key not in with_article and not listed:
+            silent.add(kind)
+    assert len(silent) <= metrics["met"]["no_film_article"], silent
 
 
 ODD_ANSWERS: dict[str, Callable[[Json], object]] = {
@@ -741,54 +778,61 @@ ODD_ANSWERS: dict[str, Callable[[Json], object]] = {
 }
 
 
-@pytest.mark.parametrize("kind", ODD_ANSWERS)
-def test_an_answer_of_mediawiki_in_an_unknown_shape_is_listed_and_ends_no_crawl(
-    tmp_path: Path, three: Sites, kind: str
-) -> None:
-    def hurt(body: Json) -> None:
-        ODD_ANSWERS[kind](body)
+def test_an_answer_of_mediawiki_in_an_unknown_shape_is_listed_and_ends_no_crawl(tmp_path: Path, wiki: str) -> None:
+    hurt = one_each(ODD_ANSWERS)
 
-    three.misbehave(
-        lambda request: changed(three.fronts["wikipedia"], hurt) if about(BAD)(request) else None, "wikipedia"
-    )
-    crawl(tmp_path, params(three, sources=ALL, max_set_aside=0.2))
-    assert set_aside(tmp_path) == {f"wikipedia {article_of(BAD)}"}
-    assert len(films_of(tmp_path / "catalogue-1")) == len(FEW)
+    def odd(kind: str) -> Fault:
+        return changed(three.fronts["wikipedia"], lambda body: (ODD_ANSWERS[kind](body), body)[1])
+
+    with three_of(2 * len(hurt), wiki) as three:
+        three.misbehave(lambda request: odd(kind) if (kind := first_hurt(hurt, request)) else None, "wikipedia")
+        crawl(tmp_path, params(three))
+    assert set_aside(tmp_path) == {f"wikipedia {article_of(film)}" for film in hurt.values()}
+    assert len(films_of(tmp_path / "catalogue-1")) == 2 * len(hurt)
 
 
-@pytest.mark.parametrize("entities", [..., None, [], "x"], ids=["missing", "null", "a list", "a text"])
-def test_an_answer_of_wikidata_in_an_unknown_shape_is_listed_and_ends_no_crawl(
-    tmp_path: Path, three: Sites, entities: object
-) -> None:
-    def hurt(_: Json) -> Json:
-        return {"success": 1} | ({} if entities is ... else {"entities": entities})
+def test_an_answer_of_wikidata_in_an_unknown_shape_is_listed_and_ends_no_crawl(tmp_path: Path, wiki: str) -> None:
+    shapes: dict[str, Json] = {
+        "missing": {}, "null": {"entities": None}, "a list": {"entities": []}, "a text": {"entities": "x"},
+    }  # fmt: skip
+    hurt = one_each(shapes)
 
-    three.misbehave(
-        lambda request: changed(three.fronts["wikidata"], hurt) if about(BAD)(request) else None, "wikidata"
-    )
-    crawl(tmp_path, params(three, sources=ALL, max_set_aside=0.1))
-    assert rows(tmp_path / "catalogue-1/set_aside.jsonl")[0]["where"] == f"wikidata {BAD['wikidata_id']}"
-    assert len(films_of(tmp_path / "catalogue-1")) == len(FEW)
+    def odd(request: Request) -> Fault | None:
+        kind = first_hurt(hurt, request)
+        return answer({"success": 1} | shapes[kind]) if kind else None
+
+    with three_of(2 * len(hurt), wiki) as three:
+        three.misbehave(odd, "wikidata")
+        crawl(tmp_path, params(three))
+    assert set_aside(tmp_path) == {f"wikidata {film['wikidata_id']}" for film in hurt.values()}
+    assert len(films_of(tmp_path / "catalogue-1")) == 2 * len(hurt)
 
 
 # redirect to another host, to file:, in a loop: refused
 
 
-@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("to", ["another host", "a file", "itself", "nowhere"])
-def test_a_redirect_is_refused_and_nothing_is_asked_there(tmp_path: Path, tmdb: Sites, to: str, code: int) -> None:
+def test_a_redirect_is_refused_and_nothing_is_asked_there(tmp_path: Path) -> None:
     with Front(None) as other:
-        address = {"another host": f"{other.url}/3/x", "a file": "file:///etc/passwd", "nowhere": ""}
+        address = {"another host": f"{other.url}/3/x", "a file": "file:///etc/passwd", "nowhere": "", "itself": None}
+        kinds = {f"{code} to {to}": (code, to) for code in (301, 302, 303, 307, 308) for to in address}
+        hurt = one_each(kinds)
 
-        def away(handler: BaseHTTPRequestHandler) -> None:
-            faults.redirect(address.get(to, handler.path), code)(handler)
+        def fault(request: Request) -> Fault | None:
+            if not (kind := first_hurt(hurt, request)):
+                return None
+            code, to = kinds[kind]
+            return lambda handler: faults.redirect(handler.path if address[to] is None else str(address[to]), code)(
+                handler
+            )
 
-        tmdb.misbehave(only(about(BAD), away))
-        crawl(tmp_path, params(tmdb, max_set_aside=0.1))
-        (aside,) = rows(tmp_path / "catalogue-1/set_aside.jsonl")
-        assert aside["where"] == f"tmdb {BAD['id']}"
-        assert "which is refused" in aside["reason"]
-        assert sum(map(about(BAD), tmdb.seen)) == 1
+        with sites(FILMS[: 2 * len(hurt)]) as tmdb:
+            tmdb.misbehave(fault)
+            crawl(tmp_path, params(tmdb, max_set_aside=0.5))
+        reasons = {row["where"]: row["reason"] for row in rows(tmp_path / "catalogue-1/set_aside.jsonl")}
+        assert reasons.keys() == {f"tmdb {film['id']}" for film in hurt.values()}
+        assert all("which is refused" in reason for reason in reasons.values())
+        for kind, film in hurt.items():
+            assert sum(map(about(film), tmdb.seen)) == 1, kind
         assert other.seen == []
 
 

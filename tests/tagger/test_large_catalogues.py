@@ -9,17 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 
-from builders import NEW_TEXTS as NEW
-from builders import SAMPLE_LABELS as Y
-from builders import SAMPLE_TEXTS as TEXTS
-from builders import TOPIC_TAGS as TAGS
-from builders import WORDS_PARAMS as PARAMS
-from builders import embedder_params as params
-from builders import encoder_training_params as tuning
-from builders import evidence_sample as sample
-from builders import fitted_tagger as tagger
-from builders import long_tailed, ranker_params, tuned_on
-from builders import topic_films as films
+from builders import (
+    NEW_TEXTS,
+    SAMPLE_LABELS,
+    SAMPLE_TEXTS,
+    TOPIC_TAGS,
+    WORDS_PARAMS,
+    embedder_params,
+    encoder_training_params,
+    evidence_sample,
+    fitted_tagger,
+    long_tailed,
+    ranker_params,
+    topic_films,
+    tuned_on,
+)
 from motags.dataset import split as stratify
 from motags.dataset.split import folds_of
 from motags.errors import MotagsError
@@ -37,55 +41,58 @@ from motags.tagger import ranker, training
 from motags.tagger.ranker import fit
 from motags.tagger.tagger import Tagger
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def encoder(tiny_encoder: Path) -> SentenceTransformer:
-    return pretrained(params(tiny_encoder))
+    return pretrained(embedder_params(tiny_encoder))
 
 
 def test_coefficients_that_are_too_many_for_a_table_give_the_same_logits(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = fit_words(TEXTS, Y, PARAMS, 0)
+    whole = fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0)
     monkeypatch.setattr(regressions, "MOST_COEFFICIENTS", whole.coef.size - 1)
     monkeypatch.setattr(regressions, "KEPT", len(whole.tfidf.vocabulary) - 1)
-    found = fit_words(TEXTS, Y, PARAMS, 0)
+    found = fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0)
     assert isinstance(found.coef, SparseRows)
-    np.testing.assert_allclose(found.logits(NEW), whole.logits(NEW), atol=0.01)
+    np.testing.assert_allclose(found.logits(NEW_TEXTS), whole.logits(NEW_TEXTS), atol=0.01)
 
 
 def test_each_tag_keeps_its_largest_coefficients_and_they_are_kept_in_its_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = np.asarray(fit_words(TEXTS, Y, PARAMS, 0).coef)
+    whole = np.asarray(fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0).coef)
     monkeypatch.setattr(regressions, "MOST_COEFFICIENTS", 0)
     monkeypatch.setattr(regressions, "KEPT", 20)
-    fitted = fit_words(TEXTS, Y, PARAMS, 0)
+    fitted = fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0)
     assert isinstance(fitted.coef, SparseRows)
-    assert np.bincount(fitted.coef.columns).tolist() == [20] * Y.shape[1]
+    assert np.bincount(fitted.coef.columns).tolist() == [20] * SAMPLE_LABELS.shape[1]
     for tag, column in enumerate(whole.T):
         kept = np.sort(np.abs(fitted.coef.values[fitted.coef.columns == tag]))
         np.testing.assert_array_equal(kept, np.sort(np.abs(column))[-20:])
     arrays, vocabulary = fitted.state()
-    again = Words.restored(arrays, vocabulary, PARAMS.max_ngram)
-    np.testing.assert_array_equal(again.logits(NEW), fitted.logits(NEW))
-    assert macro_auc(Y, fitted.logits(TEXTS)) > 0.9
+    again = Words.restored(arrays, vocabulary, WORDS_PARAMS.max_ngram)
+    np.testing.assert_array_equal(again.logits(NEW_TEXTS), fitted.logits(NEW_TEXTS))
+    assert macro_auc(SAMPLE_LABELS, fitted.logits(SAMPLE_TEXTS)) > 0.9
 
 
 def test_of_many_texts_some_are_spelt_the_same_ones_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["wedding", "prison"]
-    monkeypatch.setattr(names_training, "MOST_SPELT", len(TEXTS))
+    monkeypatch.setattr(names_training, "MOST_SPELT", len(SAMPLE_TEXTS))
     assert (
-        fit_names(TEXTS, names, ["", ""], 0).tfidf.vocabulary == fit_names(TEXTS, names, ["", ""], 1).tfidf.vocabulary
+        fit_names(SAMPLE_TEXTS, names, ["", ""], 0).tfidf.vocabulary
+        == fit_names(SAMPLE_TEXTS, names, ["", ""], 1).tfidf.vocabulary
     )
     monkeypatch.setattr(names_training, "MOST_SPELT", 5)
-    first, again, other = (fit_names(TEXTS, names, ["", ""], seed) for seed in (0, 0, 1))
+    first, again, other = (fit_names(SAMPLE_TEXTS, names, ["", ""], seed) for seed in (0, 0, 1))
     assert first.tfidf.vocabulary == again.tfidf.vocabulary != other.tfidf.vocabulary
     np.testing.assert_allclose(first.cosines(names)[:, 0].diagonal(), 1, atol=1e-6)
 
 
 def test_states_in_a_file_are_those_in_memory(encoder: SentenceTransformer, monkeypatch: pytest.MonkeyPatch) -> None:
-    in_memory = lower_states(encoder, TEXTS, params("any"), 2)
+    in_memory = lower_states(encoder, SAMPLE_TEXTS, embedder_params("any"), 2)
     monkeypatch.setattr(tag_tuning, "MOST_BYTES", 0)
-    in_file = lower_states(encoder, TEXTS, params("any"), 2)
+    in_file = lower_states(encoder, SAMPLE_TEXTS, embedder_params("any"), 2)
     assert torch.equal(in_file.values, in_memory.values)
     assert in_file.values.dtype == in_memory.values.dtype
 
@@ -121,14 +128,14 @@ def test_tuning_on_drawn_tags_learns_what_gives_a_tag_away(
     encoder: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tag_tuning, "MOST_TAGS", 3)
-    texts, _, own = films(160)
-    model = tuned_on(encoder, texts[:120], own[:120], tuning(epochs=12))
-    states = lower_states(encoder, texts[120:], params("any"), 2)
-    assert macro_auc(own[120:, :4], logits_of(model, states, params("any"))[:, :4]) > 0.9
+    texts, _, own = topic_films(160)
+    model = tuned_on(encoder, texts[:120], own[:120], encoder_training_params(epochs=12))
+    states = lower_states(encoder, texts[120:], embedder_params("any"), 2)
+    assert macro_auc(own[120:, :4], logits_of(model, states, embedder_params("any"))[:, :4]) > 0.9
 
 
 def test_a_ranker_of_a_sample_knows_how_frequent_tags_are_among_all() -> None:
-    evidence, labels, _ = sample(200, np.array([0.5, 0.3, 0.3]))
+    evidence, labels, _ = evidence_sample(200, np.array([0.5, 0.3, 0.3]))
     plain, told, same = (
         fit(evidence, labels, ranker_params(steps=20), 0, frequency)
         for frequency in (None, np.array([0.5, 0.3, 0.001]), ranker.share(labels))
@@ -140,12 +147,12 @@ def test_a_ranker_of_a_sample_knows_how_frequent_tags_are_among_all() -> None:
 def test_where_few_films_are_needed_one_fold_is_held_out_and_what_is_saved_is_what_was_fitted(
     encoder: SentenceTransformer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    texts, _, own = films(160)
-    whole = tagger(encoder, texts[:120], own[:120], TAGS)
-    monkeypatch.setattr(training, "MOST_PAIRS", 40 * len(TAGS))
+    texts, _, own = topic_films(160)
+    whole = fitted_tagger(encoder, texts[:120], own[:120], TOPIC_TAGS)
+    monkeypatch.setattr(training, "MOST_PAIRS", 40 * len(TOPIC_TAGS))
     monkeypatch.setattr(regressions, "MOST_COEFFICIENTS", 0)
     monkeypatch.setattr(regressions, "KEPT", 30)
-    fitted = tagger(encoder, texts[:120], own[:120], TAGS)
+    fitted = fitted_tagger(encoder, texts[:120], own[:120], TOPIC_TAGS)
     assert len(fitted.films_.ids) == 40
     assert len(whole.films_.ids) == 120
     scores = fitted.predict_proba(texts[120:])

@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from ruamel.yaml import YAML
 
-from builders import ROOT
-from builders import evidence_sample as sample
-from builders import ranker_params as params
+from builders import ROOT, evidence_sample, ranker_params
 from motags.evaluation.metrics import calibration_error, macro_auc
 from motags.tagger.model import ROWS
 from motags.tagger.ranker import Ranker, RankerParams, fit, thresholds_of
@@ -19,44 +17,45 @@ FREQUENCY = np.geomspace(0.3, 0.02, 8)
 
 
 def test_a_witness_that_knows_is_believed_and_noise_is_not() -> None:
-    (seen, Y, _), (new, truth, P) = sample(1500, FREQUENCY), sample(1000, FREQUENCY, seed=1)
-    S = fit(seen, Y, params(), 0).predict_proba(new)
+    (seen, Y, _), (new, truth, P) = evidence_sample(1500, FREQUENCY), evidence_sample(1000, FREQUENCY, seed=1)
+    S = fit(seen, Y, ranker_params(), 0).predict_proba(new)
     best = macro_auc(truth, P)
     assert best - 0.02 < macro_auc(truth, S)
     assert macro_auc(truth, new[:, 0]) == pytest.approx(0.5, abs=0.05)
     backward = new.copy()
     backward[:, 1] = new[:, 1].mean() * 2 - new[:, 1]  # the witness says the opposite
-    assert macro_auc(truth, fit(seen, Y, params(), 0).predict_proba(backward)) < 0.4
+    assert macro_auc(truth, fit(seen, Y, ranker_params(), 0).predict_proba(backward)) < 0.4
 
 
 def test_noise_alone_tells_tags_apart_by_their_frequency_only() -> None:
-    (seen, Y, _), (new, truth, _) = sample(1500, FREQUENCY), sample(1000, FREQUENCY, seed=1)
-    S = fit(seen[:, [0, 2]], Y, params(), 0).predict_proba(new[:, [0, 2]])
+    (seen, Y, _), (new, truth, _) = evidence_sample(1500, FREQUENCY), evidence_sample(1000, FREQUENCY, seed=1)
+    S = fit(seen[:, [0, 2]], Y, ranker_params(), 0).predict_proba(new[:, [0, 2]])
     assert macro_auc(truth, S) == pytest.approx(0.5, abs=0.06)
     np.testing.assert_allclose(S.mean(0), Y.mean(0), atol=0.03)
 
 
 def test_a_rare_tag_profits_from_what_is_learned_of_the_witnesses_on_frequent_ones() -> None:
     frequency = np.append(FREQUENCY, 0.002)
-    (seen, Y, _), (new, truth, _) = sample(400, frequency, seed=2), sample(4000, frequency, seed=1)
+    (seen, Y, _), (new, truth, _) = evidence_sample(400, frequency, seed=2), evidence_sample(4000, frequency, seed=1)
     assert 1 <= Y[:, -1].sum() < 10
     own = slice(-1, None)
-    with_others = fit(seen, Y, params(), 0).predict_proba(new)[:, own]
-    alone = fit(seen[..., own], Y[:, own], params(batch_size=32), 0).predict_proba(new[..., own])
+    with_others = fit(seen, Y, ranker_params(), 0).predict_proba(new)[:, own]
+    alone = fit(seen[..., own], Y[:, own], ranker_params(batch_size=32), 0).predict_proba(new[..., own])
     assert macro_auc(truth[:, own], with_others) > macro_auc(truth[:, own], alone) + 0.05
 
 
 def test_scores_are_the_probabilities_that_the_labels_are_drawn_from() -> None:
-    (seen, Y, _), (new, truth, P) = sample(2000, FREQUENCY), sample(2000, FREQUENCY, seed=1)
-    S = fit(seen, Y, params(), 0).predict_proba(new)
+    (seen, Y, _), (new, truth, P) = evidence_sample(2000, FREQUENCY), evidence_sample(2000, FREQUENCY, seed=1)
+    S = fit(seen, Y, ranker_params(), 0).predict_proba(new)
     assert calibration_error(truth, S) < 0.02
     assert np.abs(S - P).mean() < 0.03
 
 
+@pytest.mark.slow
 def test_with_the_parameters_in_git_and_as_few_films_as_the_sample_scores_are_probabilities_too() -> None:
     own = RankerParams(**YAML(typ="safe").load(ROOT / "params.yaml")["tagger"]["ranker"])
     frequency = np.geomspace(0.3, 0.015, 85)
-    (seen, Y, _), (new, truth, P) = sample(340, frequency), sample(1000, frequency, seed=1)
+    (seen, Y, _), (new, truth, P) = evidence_sample(340, frequency), evidence_sample(1000, frequency, seed=1)
     S = fit(seen, Y, own, 0).predict_proba(new)
     assert macro_auc(truth, S) > macro_auc(truth, P) - 0.01
     assert calibration_error(truth, S) < 0.02
@@ -67,27 +66,31 @@ def test_a_tag_that_is_rarer_than_its_evidence_says_gets_a_bias_that_prior_films
     evidence = rng.normal(size=(800, 1, 6)).astype(np.float32)
     Y = evidence[:, 0] > 0
     Y[:, 5] &= rng.random(800) < 0.3
-    free, held = (fit(evidence, Y, params(prior_films=films), 0) for films in (0.0, 1e5))
+    free, held = (fit(evidence, Y, ranker_params(prior_films=films), 0) for films in (0.0, 1e5))
     assert free.bias[5] < free.bias[:5].min() - 0.01
     assert held.bias.abs().max() < 0.1 * free.bias.abs().max()
 
 
 def test_the_loss_of_another_batch_size_leads_to_like_scores() -> None:
-    (seen, Y, _), (new, _, _) = sample(300, FREQUENCY), sample(200, FREQUENCY, seed=1)
-    few, many = (fit(seen, Y, params(batch_size=b), 0).predict_proba(new) for b in (1, 64))  # of pairs: films, 1 least
+    (seen, Y, _), (new, _, _) = evidence_sample(300, FREQUENCY), evidence_sample(200, FREQUENCY, seed=1)
+    few, many = (
+        fit(seen, Y, ranker_params(batch_size=b), 0).predict_proba(new) for b in (1, 64)
+    )  # of pairs: films, 1 least
     assert np.abs(few - many).mean() < 0.05
 
 
 def test_same_seed_same_scores_other_seed_others() -> None:
-    evidence, Y, _ = sample(200, FREQUENCY)
-    first, again, other = (fit(evidence, Y, params(dropout=0.2), seed).predict_proba(evidence) for seed in (1, 1, 2))
+    evidence, Y, _ = evidence_sample(200, FREQUENCY)
+    first, again, other = (
+        fit(evidence, Y, ranker_params(dropout=0.2), seed).predict_proba(evidence) for seed in (1, 1, 2)
+    )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
 def test_a_film_is_scored_alike_in_any_company_and_no_film_too() -> None:
-    evidence, Y, _ = sample(2 * ROWS + 7, FREQUENCY)
-    ranker = fit(evidence, Y, params(steps=40), 0)
+    evidence, Y, _ = evidence_sample(2 * ROWS + 7, FREQUENCY)
+    ranker = fit(evidence, Y, ranker_params(steps=40), 0)
     S = ranker.predict_proba(evidence)
     assert S.dtype == np.float32
     assert ((S > 0) & (S < 1)).all()
@@ -97,38 +100,38 @@ def test_a_film_is_scored_alike_in_any_company_and_no_film_too() -> None:
 
 
 def test_a_single_tag_is_learned() -> None:
-    (seen, Y, _), (new, truth, _) = sample(1000, FREQUENCY[:1]), sample(1000, FREQUENCY[:1], seed=1)
-    assert macro_auc(truth, fit(seen, Y, params(batch_size=32), 0).predict_proba(new)) > 0.75
+    (seen, Y, _), (new, truth, _) = evidence_sample(1000, FREQUENCY[:1]), evidence_sample(1000, FREQUENCY[:1], seed=1)
+    assert macro_auc(truth, fit(seen, Y, ranker_params(batch_size=32), 0).predict_proba(new)) > 0.75
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_few_films_and_witnesses_that_say_nothing_give_scores(n: int) -> None:
-    evidence, Y, _ = sample(n, FREQUENCY)
+    evidence, Y, _ = evidence_sample(n, FREQUENCY)
     evidence[:, 0] = 7
-    assert np.isfinite(fit(evidence, Y, params(), 0).predict_proba(evidence)).all()
+    assert np.isfinite(fit(evidence, Y, ranker_params(), 0).predict_proba(evidence)).all()
 
 
 def test_tags_of_one_frequency_and_tags_that_no_or_all_films_bear_give_scores_by_it() -> None:
-    evidence, _, _ = sample(200, np.full(3, 0.5))
+    evidence, _, _ = evidence_sample(200, np.full(3, 0.5))
     Y = np.tile([[True, False, True], [True, False, False]], (100, 1))
-    S = fit(evidence, Y, params(batch_size=16), 0).predict_proba(evidence)
+    S = fit(evidence, Y, ranker_params(batch_size=16), 0).predict_proba(evidence)
     assert S[:, 0].min() > 0.9
     assert S[:, 2].mean() == pytest.approx(0.5, abs=0.1)
     assert S[:, 1].max() < 0.1
-    alike = fit(evidence, Y[:, [2, 2, 2]], params(batch_size=16), 0).predict_proba(evidence)
+    alike = fit(evidence, Y[:, [2, 2, 2]], ranker_params(batch_size=16), 0).predict_proba(evidence)
     assert alike.mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_evidence_far_out_says_no_more_than_evidence_at_the_edge() -> None:
-    evidence, Y, _ = sample(300, FREQUENCY)
-    ranker = fit(evidence, Y, params(), 0)
+    evidence, Y, _ = evidence_sample(300, FREQUENCY)
+    ranker = fit(evidence, Y, ranker_params(), 0)
     far, further = evidence[:5] * 1e4, evidence[:5] * 1e8
     np.testing.assert_array_equal(ranker.predict_proba(far), ranker.predict_proba(further))
 
 
 def test_what_was_kept_gives_the_same_scores() -> None:
-    evidence, Y, _ = sample(200, FREQUENCY)
-    ranker = fit(evidence, Y, params(), 0)
+    evidence, Y, _ = evidence_sample(200, FREQUENCY)
+    ranker = fit(evidence, Y, ranker_params(), 0)
     other = Ranker(3, 8, 16).eval()
     other.load_state_dict(ranker.state_dict())
     assert {"mean", "deviation", "tag_mean", "tag_deviation", "prior"} < set(ranker.state_dict())

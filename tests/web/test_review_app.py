@@ -350,7 +350,7 @@ def test_a_token_of_ones_own_is_never_logged(catalogue: Path, tagger_folder: Pat
 @pytest.mark.parametrize(
     ("given", "said"),
     [({"host": "192.0.2.1"}, "can't be listened on"), ({"port": 10**6}, "can't be listened on"),
-     ({"catalogue": Path("none.jsonl")}, "none.jsonl is missing"), ({"reviewer": "\u0007"}, "a reviewer's name has"),
+     ({"catalogue": Path("none.jsonl")}, "none.jsonl is missing"), ({"reviewer": "\u0007"}, "a reviewer's name needs"),
      ({"model": Path("none")}, "none"), ({"decisions": Path("/none/r.sqlite")}, "can't be opened"),
      ({"decisions": Path("locked.sqlite")}, "locked.sqlite.lock can't be written")],
 )  # fmt: skip

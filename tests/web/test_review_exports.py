@@ -10,10 +10,7 @@ import numpy as np
 import pytest
 from defusedxml import ElementTree
 
-from builders import MODEL_VERSION as VERSION
-from builders import act_name as act
-from builders import review_film as film
-from builders import review_store as make
+from builders import MODEL_VERSION, act_name, review_film, review_store
 from motags.errors import MotagsError
 from motags.films.catalogue import read_catalogue
 from motags.films.text import TextRules
@@ -31,14 +28,14 @@ Json = Any
 def review(tmp_path: Path) -> Path:
     """Films a to d, where `a` has tags in the catalogue, and the model gives `war` to all."""
     path = tmp_path / "review.sqlite"
-    make(path, tags={"a": ["Drama", "war"]})
+    review_store(path, tags={"a": ["Drama", "war"]})
     return path
 
 
 def decide(path: Path, film: str, *decisions: tuple[str, str | None], who: str = "Ana") -> None:
     history = ReviewStore(Database(path)).history
     number = history.database.read("SELECT count(*) FROM decision")[0][0]
-    history.keep(act(number), who, film, decisions, VERSION)
+    history.keep(act_name(number), who, film, decisions, MODEL_VERSION)
 
 
 def tags_of(path: Path) -> dict[str, dict[str, str | None]]:
@@ -74,8 +71,8 @@ def test_the_majority_decides_and_a_tie_leaves_the_catalogue_as_it_is(review: Pa
 
 def test_titles_texts_and_years_come_through(tmp_path: Path) -> None:
     path = tmp_path / "review.sqlite"
-    store = make(path)
-    given = film("a").model_copy(update={"title": '"<b>=1+1"', "plot": "A\nB", "synopsis": "C", "year": None})
+    store = review_store(path)
+    given = review_film("a").model_copy(update={"title": '"<b>=1+1"', "plot": "A\nB", "synopsis": "C", "year": None})
     store.take([(given, "A B")], [])
     write_catalogue(path, tmp_path / "films.jsonl")
     (found,), _ = read_catalogue(tmp_path / "films.jsonl", 0.0)
@@ -98,7 +95,7 @@ def test_the_table_says_1_0_or_the_score(review: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("tag", ["=1+1", "+1", "-1", "@SUM(A1)", "=HYPERLINK(\"x\")"])  # fmt: skip
 def test_no_cell_of_the_table_is_a_formula(review: Path, tmp_path: Path, tag: str) -> None:
     store = ReviewStore(Database(review))
-    store.take([(film(tag, [tag]), "text")], [])
+    store.take([(review_film(tag, [tag]), "text")], [])
     write_table(review, tmp_path / "tags.csv")
     assert list(csv.reader((tmp_path / "tags.csv").open(newline="")))[1] == [f"'{tag}", f"'{tag}", "1"]
 
@@ -126,10 +123,10 @@ def test_label_studio_gets_texts_predictions_and_a_set_up_that_fits(review: Path
     first, *_ = tasks = exported(tmp_path, review)
     assert len(tasks) == 4
     told = {"film": "a", "title": "Title of a", "year": 1999, "text": "text of a"}
-    assert first["data"] == told | {"predicted": ["war"], "model_version": VERSION}
+    assert first["data"] == told | {"predicted": ["war"], "model_version": MODEL_VERSION}
     (prediction,) = first["predictions"]
     (part,) = prediction["result"]
-    assert prediction["model_version"] == VERSION
+    assert prediction["model_version"] == MODEL_VERSION
     assert prediction["score"] == pytest.approx(0.9)
     assert part == {"from_name": "tags", "to_name": "text", "type": "choices", "value": {"choices": ["war"]}}
     view = ElementTree.parse(tmp_path / "tasks.xml").getroot()
@@ -182,12 +179,12 @@ def test_what_another_model_suggests_by_now_was_not_before_the_annotator(review:
     assert read_label_studio(review, tmp_path / "back.json").kept == 1
     assert list(store.history.verdicts("b")) == ["war"]
     first, *_ = store.database.read("SELECT version, score FROM decision ORDER BY seq")
-    assert tuple(first) == (VERSION, None)  # the score that it had then is not kept
+    assert tuple(first) == (MODEL_VERSION, None)  # the score that it had then is not kept
 
 
 def test_a_tag_of_any_name_that_the_catalogue_has_can_be_chosen(tmp_path: Path) -> None:
     path, long = tmp_path / "review.sqlite", "x" * 150
-    make(path).take([(film("a", [long]), "text of a")], [("war", "genre", 0.5)])
+    review_store(path).take([(review_film("a", [long]), "text of a")], [("war", "genre", 0.5)])
     task = annotated(exported(tmp_path, path)[0], [long])
     (tmp_path / "back.json").write_text(json.dumps([task]))
     assert read_label_studio(path, tmp_path / "back.json").set_aside == []

@@ -16,10 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import MODEL_VERSION as VERSION
-from builders import act_name as act
-from builders import review_film as film
-from builders import review_store as make
+from builders import MODEL_VERSION, act_name, review_film, review_store
 from motags.errors import MotagsError
 from motags.films.film import Film, Tag
 from motags.web import database as schema
@@ -34,7 +31,7 @@ ACTS = ["accept", "reject", "add", "clear"]
 
 @pytest.fixture
 def store(tmp_path: Path) -> ReviewStore:
-    return make(tmp_path / "review.sqlite")
+    return review_store(tmp_path / "review.sqlite")
 
 
 def ids(store: ReviewStore, me: str = "Ana", **chosen: str) -> list[str]:
@@ -54,7 +51,7 @@ def ids(store: ReviewStore, me: str = "Ana", **chosen: str) -> list[str]:
     ],
 )
 def test_the_history_can_neither_be_changed_nor_shortened(store: ReviewStore, change: str) -> None:
-    store.history.keep(act(1), "Ana", "a", [("accept", "war"), ("reject", "heist")], VERSION)
+    store.history.keep(act_name(1), "Ana", "a", [("accept", "war"), ("reject", "heist")], MODEL_VERSION)
     before = [tuple(row) for row in store.database.read("SELECT * FROM decision")]
     with sqlite3.connect(store.database.path) as other, pytest.raises(sqlite3.IntegrityError, match="never"):
         other.execute(change)
@@ -62,10 +59,10 @@ def test_the_history_can_neither_be_changed_nor_shortened(store: ReviewStore, ch
 
 
 def test_a_decision_says_who_when_what_and_beside_which_model(store: ReviewStore) -> None:
-    store.history.keep(act(1), "Ana", "a", [("accept", "war")], VERSION)
+    store.history.keep(act_name(1), "Ana", "a", [("accept", "war")], MODEL_VERSION)
     (row,) = store.database.read("SELECT * FROM decision")
     assert (row["reviewer"], row["film"], row["kind"], row["tag"]) == ("Ana", "a", "accept", "war")
-    assert row["version"] == VERSION
+    assert row["version"] == MODEL_VERSION
     assert row["score"] == pytest.approx(0.9)
     assert row["at"].startswith("20")
     assert row["at"].endswith("Z")
@@ -103,55 +100,55 @@ def expected(taken: list[Step]) -> dict[tuple[str, str], str]:
 def test_verdicts_are_those_of_the_acts_that_were_not_undone_each_counted_once(
     taken: list[Step], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    store = make(tmp_path_factory.mktemp("law") / "review.sqlite", films=1)
+    store = review_store(tmp_path_factory.mktemp("law") / "review.sqlite", films=1)
     for name, reviewer, kind, tag in taken:
         if kind == "undo":
-            store.history.undo(act(name), reviewer, VERSION)
+            store.history.undo(act_name(name), reviewer, MODEL_VERSION)
         else:
-            store.history.keep(act(name), reviewer, "a", [(kind, tag)], VERSION)
+            store.history.keep(act_name(name), reviewer, "a", [(kind, tag)], MODEL_VERSION)
     said = {(tag, one.reviewer): one.kind for tag, all_said in store.history.verdicts("a").items() for one in all_said}
     assert said == expected(taken)
 
 
 def test_an_undo_takes_back_all_of_an_act_and_names_it_again_when_it_is_sent_again(store: ReviewStore) -> None:
-    store.history.keep(act(1), "Ana", "a", [("accept", "war"), ("accept", "heist")], VERSION)
-    undone = [row["tag"] for row in store.history.undo(act(2), "Ana", VERSION)]
-    again = [row["tag"] for row in store.history.undo(act(2), "Ana", VERSION)]
+    store.history.keep(act_name(1), "Ana", "a", [("accept", "war"), ("accept", "heist")], MODEL_VERSION)
+    undone = [row["tag"] for row in store.history.undo(act_name(2), "Ana", MODEL_VERSION)]
+    again = [row["tag"] for row in store.history.undo(act_name(2), "Ana", MODEL_VERSION)]
     assert undone == again == ["war", "heist"]
     assert store.history.verdicts("a") == {}
-    assert store.history.undo(act(3), "Ana", VERSION) == []
+    assert store.history.undo(act_name(3), "Ana", MODEL_VERSION) == []
 
 
 def test_an_undo_does_not_reach_into_another_catalogue(store: ReviewStore) -> None:
-    store.history.keep(act(1), "Ana", "a", [("accept", "war")], VERSION)
-    store.take([(film("z"), "text of z")], [])
-    assert store.history.undo(act(2), "Ana", VERSION) == []
-    store.take([(film("a"), "text of a")], [])
-    (undone,) = store.history.undo(act(3), "Ana", VERSION)
+    store.history.keep(act_name(1), "Ana", "a", [("accept", "war")], MODEL_VERSION)
+    store.take([(review_film("z"), "text of z")], [])
+    assert store.history.undo(act_name(2), "Ana", MODEL_VERSION) == []
+    store.take([(review_film("a"), "text of a")], [])
+    (undone,) = store.history.undo(act_name(3), "Ana", MODEL_VERSION)
     assert (undone["film"], undone["tag"]) == ("a", "war")
 
 
 def test_nobody_undoes_what_another_did(store: ReviewStore) -> None:
-    store.history.keep(act(1), "Ana", "a", [("accept", "war")], VERSION)
-    assert store.history.undo(act(2), "Ben", VERSION) == []
+    store.history.keep(act_name(1), "Ana", "a", [("accept", "war")], MODEL_VERSION)
+    assert store.history.undo(act_name(2), "Ben", MODEL_VERSION) == []
     assert list(store.history.verdicts("a")) == ["war"]
 
 
 def test_reviewers_who_differ_are_in_conflict_until_one_gives_way(store: ReviewStore) -> None:
     for n, (reviewer, kind) in enumerate([("Ana", "accept"), ("Ben", "reject")]):
-        store.history.keep(act(n), reviewer, "b", [(kind, "war")], VERSION)
+        store.history.keep(act_name(n), reviewer, "b", [(kind, "war")], MODEL_VERSION)
     (row,) = [row for row in store.rows(store.film("b")) if row.tag == "war"]  # type: ignore[arg-type]
     assert row.conflict
     assert [(one.reviewer, one.kind) for one in row.other_verdicts("Ana")] == [("Ben", "reject")]
     assert ids(store, show="conflicts") == ["b"]
-    store.history.keep(act(2), "Ben", "b", [("accept", "war")], VERSION)
+    store.history.keep(act_name(2), "Ben", "b", [("accept", "war")], MODEL_VERSION)
     assert ids(store, show="conflicts") == []
 
 
 def test_the_queue_begins_with_the_closest_calls_and_ends_with_what_was_skipped(store: ReviewStore) -> None:
     assert ids(store) == ["a", "b", "c", "d"]
-    store.history.keep(act(1), "Ana", "a", [("skip", None)], VERSION)
-    store.history.keep(act(2), "Ana", "b", [("done", None)], VERSION)
+    store.history.keep(act_name(1), "Ana", "a", [("skip", None)], MODEL_VERSION)
+    store.history.keep(act_name(2), "Ana", "b", [("done", None)], MODEL_VERSION)
     assert ids(store) == ["c", "d", "a"]
     assert ids(store, "Ben") == ["a", "c", "d"]
     assert store.progress() == (4, 1)
@@ -159,9 +156,9 @@ def test_the_queue_begins_with_the_closest_calls_and_ends_with_what_was_skipped(
 
 
 def test_filters_by_state_tag_and_confidence(store: ReviewStore) -> None:
-    store.history.keep(act(1), "Ana", "a", [("done", None)], VERSION)
-    store.history.keep(act(2), "Ben", "b", [("done", None)], VERSION)
-    store.history.keep(act(3), "Ana", "c", [("skip", None)], VERSION)
+    store.history.keep(act_name(1), "Ana", "a", [("done", None)], MODEL_VERSION)
+    store.history.keep(act_name(2), "Ben", "b", [("done", None)], MODEL_VERSION)
+    store.history.keep(act_name(3), "Ana", "c", [("skip", None)], MODEL_VERSION)
     assert [ids(store, show=show) for show in ("mine", "others", "skipped", "all")] == [
         ["a"],
         ["b"],
@@ -178,22 +175,26 @@ def test_filters_by_state_tag_and_confidence(store: ReviewStore) -> None:
 def test_the_films_after_one_follow_it_and_go_round(store: ReviewStore) -> None:
     assert store.after("b", Filter(), "Ana", 10) == ["c", "d", "a"]
     assert store.after("d", Filter(), "Ana", 2) == ["a", "b"]
-    store.history.keep(act(1), "Ana", "b", [("done", None)], VERSION)
+    store.history.keep(act_name(1), "Ana", "b", [("done", None)], MODEL_VERSION)
     assert store.after("b", Filter(), "Ana", 1) == ["c"]
 
 
 def test_a_catalogue_taken_again_keeps_the_suggestions_of_films_that_are_the_same(store: ReviewStore) -> None:
-    store.history.keep(act(1), "Ana", "b", [("accept", "war")], VERSION)
-    films = [(film("a"), "text of a"), (film("b"), "another text"), (film("c", ["Noir"]), "text of c")]
+    store.history.keep(act_name(1), "Ana", "b", [("accept", "war")], MODEL_VERSION)
+    films = [
+        (review_film("a"), "text of a"),
+        (review_film("b"), "another text"),
+        (review_film("c", ["Noir"]), "text of c"),
+    ]
     store.take(films, [("war", "genre", 0.5)])
-    assert [row["id"] for row in store.unscored(VERSION, 10)] == ["b", "c"]
+    assert [row["id"] for row in store.unscored(MODEL_VERSION, 10)] == ["b", "c"]
     assert list(store.history.verdicts("b")) == ["war"]
     assert [row["name"] for row in store.tags()] == ["Noir", "war"]
     assert store.unscored_films("another") == 3
 
 
 def test_texts_and_names_of_any_letters_are_kept_as_they_are(tmp_path: Path) -> None:
-    store = make(tmp_path / "review.sqlite")
+    store = review_store(tmp_path / "review.sqlite")
     odd = "'; DROP TABLE film; -- <script>\u202e😀"
     store.take([(Film(id=odd, title=odd, tags=[Tag(name=odd)]), odd)], [])
     assert store.film(odd)["text"] == odd  # type: ignore[index]
@@ -219,7 +220,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         Database(tmp_path / "foreign")
     with pytest.raises(MotagsError, match="can't be opened"):
         Database(tmp_path / "missing" / "file")
-    store = make(tmp_path / "review.sqlite")
+    store = review_store(tmp_path / "review.sqlite")
     store.database.read("PRAGMA user_version = 99")
     with pytest.raises(MotagsError, match="later motags"):
         Database(tmp_path / "review.sqlite")

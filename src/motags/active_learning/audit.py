@@ -81,7 +81,7 @@ def _suspect(films: TrainingFilms, tag: str, i: int, j: int, doubt: float) -> Su
 
 def write_suspects(path: Path, rows: Sequence[Suspect]) -> None:
     """Write suspects as a CSV file with their fields as columns, numbers to four places."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(Suspect._fields)
         for suspect in rows:

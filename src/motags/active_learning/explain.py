@@ -50,7 +50,7 @@ def explain(model: Model, text: str, tags: Sequence[str], neighbours: int = 5, f
     spans = _spans(text)
     scored = model.score([text, *(text[:start] + text[end:] for start, end in spans)])
     cluster = int(scored.clusters[0])
-    typical = cluster_tags(model, cluster)
+    typical_tags = cluster_tags(model, cluster)
     explanations = []
     for j in map(model.tags_.index, tags):
         p = np.clip(scored.scores[:, j].astype(np.float64), 1e-9, 1 - 1e-9)
@@ -58,7 +58,7 @@ def explain(model: Model, text: str, tags: Sequence[str], neighbours: int = 5, f
         words = [(start, end, float(odds[0] - without)) for (start, end), without in zip(spans, odds[1:], strict=True)]
         films = _neighbours(model, scored.embeddings[0], j, neighbours, film)
         score, threshold = float(scored.scores[0, j]), float(model.thresholds_[j])
-        explanations.append(Explanation(model.tags_[j], score, threshold, words, films, cluster, typical))
+        explanations.append(Explanation(model.tags_[j], score, threshold, words, films, cluster, typical_tags))
     return explanations
 
 
@@ -71,15 +71,12 @@ def _spans(text: str) -> list[tuple[int, int]]:
 
 def _neighbours(model: Model, embedding: np.ndarray, j: int, count: int, film: str) -> list[tuple[str, str, float]]:
     films = model.films_
-    bear = np.flatnonzero(films.Y[:, j])
+    rows = np.flatnonzero(films.Y[:, j])
     if (film_row := films.row(film, embedding)) is not None:
-        bear = bear[bear != film_row]
-    cosines = films.embeddings[bear] @ embedding
+        rows = rows[rows != film_row]
+    cosines = films.embeddings[rows] @ embedding
     best = np.argsort(-cosines, kind="stable")[:count]
-    return [
-        (films.ids[row], films.titles[row], float(cosine))
-        for row, cosine in zip(bear[best], cosines[best], strict=True)
-    ]
+    return [(films.ids[i], films.titles[i], float(cosine)) for i, cosine in zip(rows[best], cosines[best], strict=True)]
 
 
 def cluster_tags(model: Model, cluster: int, count: int = 3) -> list[str]:

@@ -141,7 +141,7 @@ def _clipped(cosines: np.ndarray) -> np.ndarray:
 
 def write_suggestions(path: Path, films: Sequence[Suggestion]) -> None:
     """Write suggestions as a CSV file with their fields as columns; tags as in "witch 0.31 | War 0.20"."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(Suggestion._fields)
         for film in films:

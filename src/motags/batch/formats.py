@@ -43,8 +43,11 @@ def lines_of(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _csv(blocks: Blocks) -> Iterator[str]:
-    """Tags, and their scores, with `|` between, in lines as of RFC 4180; no text that a spreadsheet would run."""
-    yield "id,title,tags,scores,cluster,model_version\r\n"
+    """Tags, and their scores, with `|` between, in lines as of RFC 4180; no text that a spreadsheet would run.
+
+    It begins with the mark of UTF-8, by which a spreadsheet knows the encoding.
+    """
+    yield "\ufeffid,title,tags,scores,cluster,model_version\r\n"
     for block in blocks:
         text = io.StringIO()
         rows = csv.writer(text)

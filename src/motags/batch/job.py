@@ -4,19 +4,19 @@ Nothing here keeps more than a chunk of films, so a catalogue may be larger than
 """
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motags.errors import MotagsError
-from motags.films.files import Row, jsonl_rows, rows, shown_name
+from motags.films.files import Row
+from motags.films.reading import MAX_SET_ASIDE, Reading, ReadingRules
+from motags.films.text import Entry, TextRules
 
 if TYPE_CHECKING:
     from motags.tagger.model import Model
-from motags.films.text import Entry, TextRules
 
 log = logging.getLogger(__name__)
 
@@ -64,13 +64,14 @@ class Shard:
 
 @dataclass(frozen=True)
 class Job:
-    """Which films are tagged; `source` is None for JSON Lines from standard input."""
+    """Which films are tagged; `source` is None for standard input."""
 
     source: Path | None
     text_rules: TextRules = field(default_factory=TextRules)
     shard: Shard = Shard()
     chunk: int = 256
-    max_set_aside: float = 0.05
+    max_set_aside: float = MAX_SET_ASIDE
+    rules: ReadingRules = field(default_factory=ReadingRules)
 
     def total(self) -> int | None:
         """How many rows there are to read, where that is quickly counted."""
@@ -80,10 +81,10 @@ class Job:
             lines = sum(block.count(b"\n") for block in iter(partial(file.read, 2**20), b""))
         return -(-lines // self.shard.of)
 
-    @property
-    def name(self) -> str:
-        """What the catalogue is called in messages."""
-        return shown_name(self.source) if self.source else "standard input"
+    @cached_property
+    def reading(self) -> Reading:
+        """The catalogue; what was understood of it is known when its chunks are read."""
+        return Reading(self.source, self.rules, with_tags=False)
 
     def chunks(self, done: int = 0) -> Iterator[Chunk]:
         """The films after the first `done` rows, at most `chunk` at a time.
@@ -101,18 +102,18 @@ class Job:
             if isinstance(entry, Entry):
                 films.append(entry)
             else:
-                aside.append(Aside(f"{self.name}, line {line}", entry))
+                aside.append(Aside(f"{self.reading.name}, line {line}", entry))
             if len(films) + len(aside) == self.chunk:
                 yield Chunk(films, aside, number)
                 films, aside = [], []
         if not number:
-            raise MotagsError(f"{self.source or self.name} holds no films")
+            raise MotagsError(f"{self.source or self.reading.name} holds no films")
         if films or aside:
             yield Chunk(films, aside, number)
 
     def _rows(self) -> Iterator[Row]:
         try:
-            yield from jsonl_rows(sys.stdin.buffer) if self.source is None else rows(self.source)
+            yield from self.reading
         except FileNotFoundError:
             raise MotagsError(f"{self.source} is missing") from None
 
@@ -193,4 +194,6 @@ def counted(
         first = first or next(iter(chunk.aside), None)
         yield made, chunk.aside, count
         count.refuse_if_bad(job, first)
+    if said := job.reading.said():
+        log.info("%s: %s", job.reading.name, "; ".join(said))
     count.refuse_if_bad(job, first, least=0)

@@ -65,6 +65,7 @@ def provenance_of(job: Job, choice: Choice, version: str, backend: str) -> dict[
     return {
         "catalogue": sha256(job.source) if job.source else None,
         "text": asdict(job.text_rules),
+        "way of reading": json.loads(json.dumps(asdict(job.rules))),  # as a journal has it
         "shard": str(job.shard),
         "choice of tags": asdict(choice),
         "model": version,
@@ -105,14 +106,14 @@ class Partial:
         self._folder, self._provenance = folder, dict(provenance)
         self._journal = folder / JOURNAL
         self._paths = {name: folder / f"{name}.jsonl" for name in ("answers", "set_aside")}
-        self.count, self._sizes = self._resumed()
+        self.count, self._sizes = self._read_journal()
         for name, path in self._paths.items():
             path.touch()
             if path.stat().st_size < self._sizes[name]:
                 raise self._damaged()
             os.truncate(path, self._sizes[name])
 
-    def _resumed(self) -> tuple[Count, dict[str, int]]:
+    def _read_journal(self) -> tuple[Count, dict[str, int]]:
         beginning = Count(), dict.fromkeys(self._paths, 0)
         if not self._journal.exists():
             return beginning

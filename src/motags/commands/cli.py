@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from motags.commands.audit import audit
+from motags.commands.check import check
 from motags.commands.expire import expire
 from motags.commands.explain import explain
 from motags.commands.results import results
@@ -86,7 +87,7 @@ def app() -> None:
         sys.stdout.reconfigure(errors="replace")  # a title that the terminal has no letters for
 
 
-for command in (tag, explain, suggest, audit, review, review_export, review_import, results, expire):
+for command in (check, tag, explain, suggest, audit, review, review_export, review_import, results, expire):
     app.add_command(command)
 
 

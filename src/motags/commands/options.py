@@ -1,6 +1,7 @@
 """Options and steps that commands share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +10,30 @@ import click
 from motags.errors import MotagsError
 
 if TYPE_CHECKING:
+    from motags.batch.job import Job
     from motags.films.text import Entry
-    from motags.tagger.model import Model
+
+Command = Callable[..., Any]
+
+
+def _model(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
+    del ctx, param
+    if not value.exists():
+        raise MotagsError(f"no model in {value}: give the folder of one by --model, or train one by `dvc repro`")
+    return value
+
 
 PATH = click.Path(path_type=Path, allow_dash=True)
-MODEL = click.option("--model", type=click.Path(path_type=Path), default="models/tagger", help="Folder of the model.")
+MODEL = click.option(
+    "--model", type=click.Path(path_type=Path), default="models/tagger", callback=_model, help="Folder of the model."
+)
 TEXT = click.option(
     "--text", type=click.Choice(["plot_first", "synopsis_first", "both"]),
     help="What is read where a film has no `text`.  [default: as the model's texts were chosen]",
 )  # fmt: skip
+LIMIT = click.option(
+    "--max-set-aside", type=click.FloatRange(0, 1), default=0.05, help="Share of rows that may be unusable."
+)
 OUTPUT = click.option("--output", type=click.Path(path_type=Path), help="CSV file to write.  [default: a table here]")
 
 
@@ -27,24 +43,69 @@ def spare(file: Path, output: Path | None) -> None:
         raise MotagsError(f"{output} is the catalogue itself: name another output")
 
 
-def films_of(file: Path, tagger: "Model", text: Any) -> "Iterator[Entry]":
-    """The films of a catalogue that have a text; `-` is JSON Lines from standard input.
+def reading_rules(with_tags: bool = False) -> Callable[[Command], Command]:
+    """Options that say how a catalogue is written; the command gets them as `rules`."""
+
+    def with_options(command: Command) -> Command:
+        @wraps(command)
+        def run(
+            *args: Any, encoding: str, separator: str, columns: tuple[str, ...], tag_separator: str = "", **options: Any
+        ) -> Any:
+            from motags.films.reading import ReadingRules  # noqa: PLC0415
+
+            rules = ReadingRules(encoding, separator, tag_separator, _by_field(columns))
+            return command(*args, rules=rules, **options)
+
+        kinds = [
+            click.option("--encoding", default="", help="Of the text, such as cp1252.  [default: detected]"),
+            click.option("--separator", default="", help="Between cells of CSV: ; or tab.  [default: detected]"),
+            click.option(
+                "--column", "columns", multiple=True, metavar="OURS=THEIRS",
+                help="A column under another name, such as synopsis=overview; may be given more than once.",
+            ),
+        ]  # fmt: skip
+        if with_tags:
+            kinds.append(
+                click.option("--tag-separator", default="", help="Between the tags of a text.  [default: detected]")
+            )
+        for option in reversed(kinds):
+            run = option(run)
+        return run
+
+    return with_options
+
+
+def _by_field(columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Names of columns by what they say. Raises click.BadParameter for what is none."""
+    from motags.films.values import READ  # noqa: PLC0415
+
+    named: dict[str, tuple[str, ...]] = {}
+    for column in columns:
+        field, equals, name = column.partition("=")
+        if not (equals and name and field in READ):
+            raise click.BadParameter(f"--column {column}: give OURS=THEIRS, where OURS is one of {', '.join(READ)}")
+        named[field] = (*named.get(field, ()), name)
+    return named
+
+
+def films_of(job: "Job") -> "Iterator[Entry]":
+    """The films of a catalogue that have a text; what was understood of it is said once, when all are read.
 
     Raises:
-        MotagsError: the file can't be read, or none of its rows can be used.
+        MotagsError: the file can't be read, or too many of its rows can't be used.
     """
-    from motags.batch.job import TOLD, Job  # noqa: PLC0415
+    from motags.batch.job import TOLD, Count  # noqa: PLC0415
 
-    job, films, told = Job(None if file == Path("-") else file, tagger.text_rules_.with_text(text)), 0, 0
+    count, first = Count(), None
     for chunk in job.chunks():
-        for aside in chunk.aside:
-            told += 1
-            if told <= TOLD:
-                click.echo(f"motags: set aside: {aside.where}: {aside.reason}", err=True)
-        films += len(chunk.films)
+        for aside in chunk.aside[: max(TOLD - count.aside, 0)]:
+            click.echo(f"motags: set aside: {aside.where}: {aside.reason}", err=True)
+        count, first = count.after(chunk), first or next(iter(chunk.aside), None)
         yield from (film for film in chunk.films if film.text)
-    if told and not films:
-        raise MotagsError(f"none of the {told:,} rows of {file} can be used")
+        count.refuse_if_bad(job, first)
+    if said := job.reading.said():
+        click.echo(f"motags: {job.reading.name}: {'; '.join(said)}", err=True)
+    count.refuse_if_bad(job, first, least=0)
 
 
 def print_table(rows: list[list[str]]) -> None:

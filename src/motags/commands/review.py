@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from motags.commands.options import LIMIT, MODEL, reading_rules
 from motags.errors import MotagsError
 
 if TYPE_CHECKING:
+    from motags.films.reading import ReadingRules
     from motags.web.exports import Counts
 
 TOLD = 5  # tasks set aside that are named one by one
@@ -18,12 +20,17 @@ FORMATS = click.Choice(["catalogue", "label-studio", "table"])
 
 @click.command(no_args_is_help=True)
 @click.argument("file", type=PATH)
-@click.option("--model", type=PATH, default="models/tagger", help="Folder of the model.")
+@MODEL
 @DECISIONS
 @click.option("--host", default="127.0.0.1", help="Address to serve on; one that is not loopback needs a token.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8737, help="Port to serve on; 0 takes a free one.")
 @click.option("--reviewer", help="Name of the reviewer.  [default: the user's name]")
-def review(file: Path, model: Path, decisions: Path, host: str, port: int, reviewer: str | None) -> None:
+@LIMIT
+@reading_rules(with_tags=True)
+def review(
+    file: Path, model: Path, decisions: Path, host: str, port: int, reviewer: str | None, max_set_aside: float,
+    rules: "ReadingRules",
+) -> None:  # fmt: skip
     """Open the page on which experts approve the tags of FILE.
 
     \b
@@ -31,7 +38,7 @@ def review(file: Path, model: Path, decisions: Path, host: str, port: int, revie
     """
     from motags.web.server import serve  # noqa: PLC0415
 
-    serve(file, model, decisions, host, port, reviewer, announce=click.echo)
+    serve(file, model, decisions, host, port, reviewer, announce=click.echo, max_set_aside=max_set_aside, rules=rules)
 
 
 @click.command("review-export", no_args_is_help=True)

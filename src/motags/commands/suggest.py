@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from motags.commands.options import LIMIT, MODEL, OUTPUT, PATH, TEXT, films_of, print_table, reading_rules, spare
 from motags.errors import MotagsError
 
 if TYPE_CHECKING:
-    pass
-from motags.commands.options import MODEL, OUTPUT, PATH, TEXT, films_of, print_table, spare
+    from motags.films.reading import ReadingRules
 
 
 @click.command(no_args_is_help=True)
@@ -19,7 +19,11 @@ from motags.commands.options import MODEL, OUTPUT, PATH, TEXT, films_of, print_t
 @TEXT
 @OUTPUT
 @click.option("--films", "size", type=click.IntRange(min=1), default=50, help="Films to suggest.")
-def suggest(file: Path, model: Path, text: Any, output: Path | None, size: int) -> None:
+@LIMIT
+@reading_rules()
+def suggest(
+    file: Path, model: Path, text: Any, output: Path | None, size: int, max_set_aside: float, rules: "ReadingRules"
+) -> None:
     """Say which films of an untagged catalogue teach most when an expert tags them, the best first.
 
     \b
@@ -28,12 +32,14 @@ def suggest(file: Path, model: Path, text: Any, output: Path | None, size: int) 
     import numpy as np  # noqa: PLC0415
 
     from motags.active_learning.suggest import suggest, write_suggestions  # noqa: PLC0415
+    from motags.batch.job import Job  # noqa: PLC0415
     from motags.tagger.model import Scores  # noqa: PLC0415
     from motags.tagger.tagger import Tagger  # noqa: PLC0415
 
     spare(file, output)
     tagger = Tagger.load(model)
-    films = films_of(file, tagger, text)
+    source, text_rules = None if file == Path("-") else file, tagger.text_rules_.with_text(text)
+    films = films_of(Job(source, text_rules, max_set_aside=max_set_aside, rules=rules))
     ids: list[str] = []
     titles: list[str] = []
     parts: list[Scores] = []

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from motags.commands.options import TEXT, spare
+from motags.commands.options import LIMIT, MODEL, TEXT, reading_rules, spare
 from motags.errors import MotagsError
 
 if TYPE_CHECKING:
     from motags.batch.job import Choice, Count, Engine, Shard
     from motags.evidence.onnx_encoder import Backend
+    from motags.films.reading import ReadingRules
 
 PATH = click.Path(path_type=Path, allow_dash=True)
 KINDS = click.Choice(["jsonl", "csv", "parquet", "table"])
@@ -34,7 +35,7 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str) -> "Shard":
 
 @click.command(no_args_is_help=True)
 @click.argument("file", type=PATH)
-@click.option("--model", type=click.Path(path_type=Path), default="models/tagger", help="Folder of the model.")
+@MODEL
 @click.option("--output", type=PATH, default="-", help="File to write; - is standard output.")
 @click.option("--format", "kind", type=KINDS, help="Of the output.  [default: as its name says, or jsonl]")
 @TEXT
@@ -48,17 +49,18 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str) -> "Shard":
 @click.option(
     "--shard", metavar="I/N", callback=_shard, default="1/1", help="Tag part i of n only; together they are all films."
 )
-@click.option("--max-set-aside", type=click.FloatRange(0, 1), default=0.05, help="Share of rows that may be unusable.")
+@LIMIT
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine, or a Ray cluster.")
+@reading_rules()
 def tag(
     file: Path, model: Path, output: Path, kind: str | None, text: Any, top: int | None, threshold: float | None,
     min_tags: int, all_scores: bool, backend: "Backend", threads: int, chunk: int, shard: "Shard", max_set_aside: float,
-    engine: str,
+    engine: str, rules: "ReadingRules",
 ) -> None:  # fmt: skip
-    """Tag the films of FILE: JSON Lines, CSV or parquet, plain or .gz; - reads JSON Lines from standard input.
+    """Tag the films of FILE: JSON, CSV or parquet, plain or .gz; - reads any of these from standard input.
 
     A film has an id, and a text, or else a plot, a synopsis or a lead; a title if you like. One without any text gets
-    no tags.
+    no tags. `motags check FILE` says how it is read.
 
     With --output, a run that was stopped or killed goes on where it was when the command is given again: what it has
     so far is in OUTPUT.partial. Rows that can't be used end up in OUTPUT.set_aside.jsonl.
@@ -90,7 +92,7 @@ def tag(
     if kind == "parquet":
         import_module("pyarrow")  # now, not when all is tagged
     tagger = Tagger.load(model, backend=backend, threads=threads)
-    job = Job(source, tagger.text_rules_.with_text(text), shard, chunk, max_set_aside)
+    job = Job(source, tagger.text_rules_.with_text(text), shard, chunk, max_set_aside, rules)
     choice = Choice(top, 0.0 if all_scores else threshold, min_tags)
     printed = sys.stdout.buffer
     with _engine(engine, tagger, choice, model, backend, threads) as (run, own_backend):

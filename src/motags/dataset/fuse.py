@@ -15,6 +15,7 @@ from motags.films.film import Film
 from motags.films.text import TextOrder, words_to_read
 from motags.params import Params
 
+LEAST_BEARERS = 2  # films of a tag, below which nothing can be learned and measured
 MIN_FILMS = 10  # below this no split into train, validation and test makes sense
 
 
@@ -73,10 +74,25 @@ def fuse(films: Iterable[Film], synonyms: dict[str, str], params: DatasetParams)
     if len(tagged) < MIN_FILMS:
         raise MotagsError(
             f"{len(tagged)} of {len(tagged) + dropped.total()} films have a text and a tag that {params.min_films} "
-            f"films bear; at least {MIN_FILMS} are needed: crawl more films or give crawl.catalogue more, or lower "
-            "dataset.min_films or dataset.min_words"
+            f"films bear; at least {MIN_FILMS} are needed: {_remedy(told, dropped, synonyms, params)}"
         )
     return tagged, dict(dropped)
+
+
+def _remedy(films: list[Film], dropped: Counter[str], synonyms: dict[str, str], params: DatasetParams) -> str:
+    """What helps where too few films are left: that which would leave enough of them."""
+    if not any(film.tags for film in films):
+        return "none with a text has a tag; name the column of tags by crawl.columns.tags, if there is one"
+    for least in range(params.min_films - 1, LEAST_BEARERS - 1, -1):
+        lower = params.model_copy(update={"min_films": least})
+        if sum(map(bool, _tags(films, synonyms, lower)[0])) >= MIN_FILMS:
+            return f"set dataset.min_films to {least}, or add films to the catalogue or the crawl"
+    if len(films) + dropped["short_text"] >= MIN_FILMS > len(films):
+        return f"{dropped['short_text']} texts are shorter than dataset.min_words = {params.min_words}; lower that"
+    return (
+        f"add films to the catalogue or the crawl, so that {MIN_FILMS} of them have a text and a tag that "
+        f"{LEAST_BEARERS} bear"
+    )
 
 
 def _tags(films: list[Film], synonyms: dict[str, str], params: DatasetParams) -> tuple[list[list[str]], set[str]]:

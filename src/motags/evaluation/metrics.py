@@ -91,15 +91,15 @@ def ranking(Y: np.ndarray, S: np.ndarray, inverse_propensity: np.ndarray) -> dic
     """
     width = max(KS)
     top = np.argsort(-S, axis=1, kind="stable")[:, :width]  # (n, <= 5)
-    scored = np.take_along_axis(S, top, axis=1) > 0  # (n, <= 5)
-    hit = np.take_along_axis(Y, top, axis=1) & scored  # (n, <= 5)
+    has_score = np.take_along_axis(S, top, axis=1) > 0  # (n, <= 5)
+    hit = np.take_along_axis(Y, top, axis=1) & has_score  # (n, <= 5)
     discount = 1 / np.log2(np.arange(2, hit.shape[1] + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(Y.sum(1), hit.shape[1])]
     gain = Y * inverse_propensity  # (n, t)
     best = -np.sort(-gain, axis=1)[:, :width]
     parts = {f"p_at_{k}": hit[:, :k].sum(1) / k for k in KS}
     parts["ndcg_at_5"] = (hit * discount).sum(1) / np.maximum(ideal, discount[0])
-    parts["psp_at_5"] = (np.take_along_axis(gain, top, axis=1) * scored).sum(1)
+    parts["psp_at_5"] = (np.take_along_axis(gain, top, axis=1) * has_score).sum(1)
     parts["psp_at_5_best"] = best.sum(1)
     return parts
 

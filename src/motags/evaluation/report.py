@@ -49,11 +49,11 @@ def _tag_table(
 
 def film_map(corpus: Corpus, X: np.ndarray, clusters: np.ndarray, rows: np.ndarray, seed: int) -> pd.DataFrame:
     """Some films in two dimensions (t-SNE of their embeddings), with cluster, title and tags."""
-    placed = np.zeros((len(rows), 2))
+    positions = np.zeros((len(rows), 2))
     if len(np.unique(X[rows], axis=0)) > 1:
         perplexity = min(30.0, max((len(rows) - 1) / 3, 0.5))
-        placed = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(X[rows])
+        positions = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(X[rows])
     tags = [", ".join(corpus.tags[j] for j in np.flatnonzero(corpus.Y[row])) for row in rows]
     titles = [corpus.titles[row] for row in rows]
-    columns = {"x": placed[:, 0], "y": placed[:, 1], "cluster": clusters[rows], "title": titles, "tags": tags}
+    columns = {"x": positions[:, 0], "y": positions[:, 1], "cluster": clusters[rows], "title": titles, "tags": tags}
     return pd.DataFrame(columns)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from motags.errors import MotagsError, refuse_infinite
-from motags.evidence.label_attention import TagEncoder, tokenized, transformer_of
+from motags.evidence.label_attention import TagEncoder, lower_layers, tokenized, transformer_of
 from motags.paper.embedder import MAX_GRADIENT_NORM, EmbedderParams, be_repeatable, device_of, slope, uses_bfloat16
 from motags.params import Params
 from motags.progress import reported
@@ -24,6 +24,7 @@ from motags.progress import reported
 WARMUP = 0.1  # share of the steps in which the rate rises
 MOST_TAGS = 512  # of a step, if there are more: all that its films bear, and some that they don't
 MOST_BYTES = 2 * 2**30  # of states in memory: more lie in a file
+SMALLEST_BATCH = 8  # films, if they are few: with fewer, steps are too noisy
 BUCKET = 50  # batches among which films of like length are put together
 
 Loss = Callable[..., Tensor]
@@ -68,18 +69,18 @@ class States:
 
 def lower_states(encoder: SentenceTransformer, texts: list[str], params: EmbedderParams, trained_layers: int) -> States:
     """Run the pre-trained encoder over n texts, as far as to the layers that will be trained."""
-    device, transformer = device_of(params), transformer_of(encoder)
+    device, transformer = device_of(params), lower_layers(encoder, trained_layers)
     tokens = tokenized(encoder.tokenizer, texts, params.max_tokens)
     lengths = np.array([len(ids) for ids in tokens])
     starts = np.cumsum(lengths) - lengths
     bfloat16 = uses_bfloat16(params)
     kind = torch.bfloat16 if bfloat16 else torch.float32
-    values = _room(int(lengths.sum()), transformer.config.hidden_size, kind)
+    values = _room(int(lengths.sum()), transformer_of(encoder).config.hidden_size, kind)
     transformer.to(device).eval()
     with torch.autocast(device, torch.bfloat16, enabled=bfloat16), torch.inference_mode():
         for rows in reported(of_like_length(lengths, params.encode_batch_size), "encoding", "batches"):
             padded = encoder.tokenizer.pad({"input_ids": [tokens[row] for row in rows]}, return_tensors="pt").to(device)
-            hidden = transformer(**padded, output_hidden_states=True).hidden_states[-1 - trained_layers]  # (b, T, d)
+            hidden = transformer(**padded, output_hidden_states=True).hidden_states[-2]  # (b, T, d)
             for row, own in zip(rows, hidden.cpu(), strict=True):
                 values[starts[row] : starts[row] + lengths[row]] = own[: lengths[row]]
     return States(values, starts, lengths)
@@ -207,9 +208,11 @@ def of_like_length(lengths: np.ndarray, batch_size: int) -> list[np.ndarray]:
 
 
 def _batches(lengths: np.ndarray, params: TagEncoderParams, seed: int) -> list[np.ndarray]:
-    """Rows of all epochs, batch after batch; of more epochs, if these would be fewer than `min_steps`."""
-    epochs = max(params.epochs, math.ceil(params.min_steps / math.ceil(len(lengths) / params.batch_size)))
-    return [rows for epoch in range(epochs) for rows in _shuffled(lengths, params.batch_size, seed + epoch)]
+    """Rows of all epochs, batch by batch; few films come in smaller batches, then in more epochs, for `min_steps`."""
+    enough = params.epochs * len(lengths) // params.min_steps  # films in a batch, for `min_steps` in these epochs
+    size = min(params.batch_size, max(enough, SMALLEST_BATCH))
+    epochs = max(params.epochs, math.ceil(params.min_steps / math.ceil(len(lengths) / size)))
+    return [rows for epoch in range(epochs) for rows in _shuffled(lengths, size, seed + epoch)]
 
 
 def _shuffled(lengths: np.ndarray, batch_size: int, seed: int) -> list[np.ndarray]:

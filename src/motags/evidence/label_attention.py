@@ -102,6 +102,19 @@ def top_layers(encoder: SentenceTransformer, trained_layers: int) -> nn.Module:
     return cast("nn.Module", top)
 
 
+def lower_layers(encoder: SentenceTransformer, trained_layers: int) -> nn.Module:
+    """A copy of the encoder's transformer as far as to the first of the layers that are trained.
+
+    With `output_hidden_states` its last state but one is what enters that layer, whatever stands behind the layers.
+    """
+    path = _layers_path(encoder)
+    parent, _, name = path.rpartition(".")
+    lower = copy.deepcopy(transformer_of(encoder))
+    layers = cast("nn.ModuleList", lower.get_submodule(path))
+    setattr(lower.get_submodule(parent), name, layers[: len(layers) - trained_layers + 1])
+    return cast("nn.Module", lower)
+
+
 def _is_the_top(top: Any, transformer: Any, trained_layers: int) -> bool:
     """Put `Given` below the top layers, and see whether they do alone what they do in the whole transformer."""
     tokens = torch.tensor([[5, 6, 7]], device=next(transformer.parameters()).device)
@@ -127,6 +140,14 @@ def whole(encoder: SentenceTransformer, tuned: TagEncoder) -> TagEncoder:
     for place, layer in enumerate(trained, start=len(layers) - len(trained)):
         layers[place] = layer
     return TagEncoder(transformer, tuned.head).eval()
+
+
+def mean_of(encoders: list[TagEncoder]) -> TagEncoder:
+    """The mean of encoders that were tuned from one start on parts of the films (Wortsman et al. 2022: a soup)."""
+    weights = [encoder.state_dict() for encoder in encoders]
+    mean = copy.deepcopy(encoders[0])
+    mean.load_state_dict({name: torch.stack([each[name] for each in weights]).mean(0) for name in weights[0]})
+    return mean
 
 
 def _layers_path(encoder: SentenceTransformer) -> str:

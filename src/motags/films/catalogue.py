@@ -4,14 +4,18 @@ import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
 from motags.errors import MotagsError
-from motags.films.files import Row, rows, shown_name
-from motags.films.film import COLUMNS, Film, film_of
+from motags.films.files import Row
+from motags.films.film import Film, film_of
+from motags.films.reading import Reading, ReadingRules
 
 log = logging.getLogger(__name__)
+
+TOLD = 5  # rows set aside that the log tells of
 
 
 class SetAside(BaseModel):
@@ -21,59 +25,80 @@ class SetAside(BaseModel):
     reason: str
 
 
-def read_catalogue(path: Path, max_set_aside: float) -> tuple[list[Film], list[SetAside]]:
-    """Read a catalogue: JSON Lines, CSV (with a header) or parquet, plain or gzipped.
+def read_catalogue(
+    path: Path, max_set_aside: float, rules: ReadingRules | None = None
+) -> tuple[list[Film], list[SetAside]]:
+    """Read a catalogue: JSON, CSV (with a header) or parquet, plain or gzipped.
 
-    Columns: id, title, year, plot, synopsis, lead, tagline, tags (a list, or text with `|` between
-    tags). Others are ignored, and named once in the log.
+    Columns: id, title, year, plot, synopsis, lead, tagline, text, tags (a list, or text with a separator), and names
+    that other catalogues have for them. Others are ignored. What is taken, changed and ignored is said once in the log.
 
     Args:
-        path: a file whose name ends in .jsonl, .csv or .parquet, with or without .gz.
+        path: a file whose name says which kind it is, with or without .gz.
         max_set_aside: the largest share of rows that may be set aside, from 0 to 1.
 
     Returns:
         The films sorted by id, and the rows set aside, in the order of the file.
 
     Raises:
-        MotagsError: the file is missing, of another kind, damaged, empty, or has too many bad rows.
+        MotagsError: the file is missing, of another kind, damaged, empty, has no column of texts or too many bad rows.
     """
-    films: dict[str, Film] = {}
-    aside: list[SetAside] = []
-    unknown: set[str] = set()
-    name = shown_name(path)
-    for line, row in _rows(path):
-        film = film_of(row, name)
-        if isinstance(film, Film) and film.id in films:
+    reading, aside = Reading(path, rules), list[SetAside]()
+    films = sorted((film for film, _ in usable_films(reading, aside)), key=lambda film: film.id)
+    tell(reading, aside)
+    refuse_if_bad(len(films), aside, max_set_aside)
+    return films, aside
+
+
+def usable_films(reading: Reading, aside: list[SetAside]) -> Iterator[tuple[Film, dict[str, Any]]]:
+    """Yield the films of a catalogue with their rows; add what can't be used to `aside`. Raises as `read_catalogue`."""
+    ids: set[str] = set()
+    for line, row in _rows(reading):
+        film = film_of(row, reading.name)
+        if isinstance(film, Film) and film.id in ids:
             film = f"id: {film.id!r} is the id of an earlier row too"
         if isinstance(film, str):
-            aside.append(SetAside(where=f"{name}, line {line}", reason=film))
+            aside.append(SetAside(where=f"{reading.name}, line {line}", reason=film))
         else:
-            films[film.id] = film
-            unknown |= row.keys() - set(COLUMNS)
-    if unknown:
-        log.info("%s: columns ignored: %s", path, ", ".join(sorted(map(str, unknown))))
-    if not films and not aside:
-        raise MotagsError(f"{path} holds no films: a catalogue has one row per film")
-    refuse_if_bad(len(films), aside, max_set_aside)
-    return [films[key] for key in sorted(films)], aside
+            ids.add(film.id)
+            yield film, row
+    if not ids and not aside:
+        raise MotagsError(f"{reading.source or reading.name} holds no films: a catalogue has one row per film")
 
 
-def _rows(path: Path) -> Iterator[Row]:
-    try:
-        yield from rows(path)
-    except FileNotFoundError:
-        raise MotagsError(f"{path} is missing: crawl.catalogue names the catalogue to read") from None
+def tell(reading: Reading, aside: list[SetAside]) -> None:
+    """Say in the log what was understood of a catalogue that is read, and what was set aside first."""
+    if said := reading.said():
+        log.info("%s: %s", reading.source, "; ".join(said))
+    warn_of(aside)
 
 
-def refuse_if_bad(films: int, aside: list[SetAside], max_set_aside: float) -> None:
-    """Raise MotagsError where too large a share was set aside; it names the field that most are set aside for."""
-    for row in aside[:5]:
+def warn_of(aside: list[SetAside]) -> None:
+    """Say in the log what was set aside first."""
+    for row in aside[:TOLD]:
         log.warning("%s set aside: %s", row.where, row.reason)
+
+
+def _rows(reading: Reading) -> Iterator[Row]:
+    try:
+        yield from reading
+    except FileNotFoundError:
+        raise MotagsError(f"{reading.source} is missing: crawl.catalogue names the catalogue to read") from None
+
+
+def refuse_if_bad(
+    films: int, aside: list[SetAside], max_set_aside: float, limit: str = "crawl.max_set_aside ="
+) -> None:
+    """Raise MotagsError where too large a share was set aside; it names the field that most are set aside for.
+
+    Args:
+        limit: what the user calls `max_set_aside`.
+    """
     if len(aside) > max_set_aside * (films + len(aside)):
         field, first = _most_common(aside)
         raise MotagsError(
-            f"{len(aside)} of {films + len(aside)} films can't be used, more than crawl.max_set_aside = "
-            f"{max_set_aside:g} allows, most of them for {field!r}; the first of these is {first.where}: {first.reason}"
+            f"{len(aside)} of {films + len(aside)} films can't be used, more than {limit} {max_set_aside:g} allows, "
+            f"most of them for {field!r}; the first of these is {first.where}: {first.reason}"
         )
 
 

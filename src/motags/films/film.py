@@ -7,24 +7,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from motags.films.values import READ, Unreadable, id_text, plain_text
 
 
-def _year(value: Any) -> Any:
-    value = plain_text(value)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
-
-
 def _tags(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return [_named(tag) for tag in value if not isinstance(tag, str) or tag.strip()]
-    value = plain_text(value)
-    if isinstance(value, str):
-        return [_named(tag) for tag in value.split("|") if tag.strip()]
-    return [] if value is None else value
-
-
-def _named(tag: Any) -> Any:
-    return {"name": tag} if isinstance(tag, str) else tag
+    named = isinstance(value, list | tuple)
+    return [{"name": tag} if isinstance(tag, str) else tag for tag in value] if named else value
 
 
 class Tag(BaseModel):
@@ -59,7 +44,7 @@ class Film(BaseModel):
 
     id: Annotated[str, BeforeValidator(id_text)]
     title: Annotated[str, BeforeValidator(plain_text)]
-    year: Annotated[Annotated[int, Field(ge=1870, le=2100)] | None, BeforeValidator(_year)] = None
+    year: Annotated[int, Field(ge=1870, le=2100)] | None = None
     plot: Annotated[str | None, BeforeValidator(plain_text)] = None
     synopsis: Annotated[str | None, BeforeValidator(plain_text)] = None
     lead: Annotated[str | None, BeforeValidator(plain_text)] = None
@@ -79,22 +64,27 @@ class Film(BaseModel):
     sources: dict[str, Origin] = {}
 
 
-COLUMNS = tuple(column for column in READ if column != "text")  # that one is for tagging
+COLUMNS = tuple(column for column in READ if column != "text")  # what that says stands in another
 
 
 def film_of(row: Any, source: str) -> Film | str:
-    """The film of a row, or the reason why there is none."""
+    """The film of a row that `reading.Reading` gave, or the reason why there is none.
+
+    A film that has its text in the column `text` alone has it as its plot.
+    """
     if isinstance(row, Unreadable):
         return row
     if not isinstance(row, dict):
         return f"a {type(row).__name__} where an object is expected"
-    given = {column: row[column] for column in COLUMNS if column in row}
+    fields = {column: row[column] for column in COLUMNS if column in row}
+    if row.get("text") and not any(map(fields.get, ("plot", "synopsis", "lead"))):
+        fields["plot"] = row["text"]
     try:
-        film = Film.model_validate(given)
+        film = Film.model_validate(fields)
     except ValidationError as error:
         return first_mistake(error)
     tags = [tag.model_copy(update={"sources": [source]}) for tag in film.tags]
-    origins = {field: source for field in given if field not in {"id", "tags"} and getattr(film, field)}
+    origins = {field: source for field in fields if field not in {"id", "tags"} and getattr(film, field)}
     return film.model_copy(update={"tags": tags, "origins": origins, "sources": {source: Origin()}})
 
 

@@ -1,11 +1,13 @@
 """Which text of a film is read: training and tagging read alike."""
 
+import re
 import unicodedata
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from motags.films.values import Unreadable, id_text, plain_text
 
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 TextOrder = Literal["plot_first", "synopsis_first", "both"]
 
 
@@ -41,7 +43,7 @@ class TextRules:
             return row
         if not isinstance(row, dict):
             return f"a {type(row).__name__} where an object is expected"
-        given: dict[str, str | None] = {}
+        fields: dict[str, str | None] = {}
         for name in ("id", "title", "text", "plot", "synopsis", "lead"):
             try:
                 value = id_text(row.get(name)) if name == "id" else plain_text(row.get(name))
@@ -49,23 +51,22 @@ class TextRules:
                 return f"{name}: {error}"
             if not isinstance(value, str | None):
                 return f"{name}: text is expected (got {str(value)[:40]!r})"
-            given[name] = value
-        if given["id"] is None:
+            fields[name] = value
+        if fields["id"] is None:
             return "id: there is none"
-        return Entry(given["id"], given["title"], self._text(given))
+        return Entry(fields["id"], fields["title"], self._text(fields))
 
-    def _text(self, given: dict[str, str | None]) -> str:
-        words = words_of(given["text"])
+    def _text(self, fields: dict[str, str | None]) -> str:
+        words = words_of(fields["text"])
         if not words:
-            texts = (given["plot"], given["synopsis"], given["lead"] if self.lead else None)
+            texts = (fields["plot"], fields["synopsis"], fields["lead"] if self.lead else None)
             _, words = words_to_read(*texts, self.text, self.min_plot_words)
         return " ".join(words[: self.max_words])
 
 
 def words_of(text: str | None) -> list[str]:
     """The words of a text in composed Unicode, without control characters."""
-    composed = unicodedata.normalize("NFC", text or "")
-    return "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in composed).split()
+    return CONTROL.sub(" ", unicodedata.normalize("NFC", text or "")).split()
 
 
 def words_to_read(

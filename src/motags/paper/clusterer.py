@@ -93,7 +93,7 @@ def cluster_summary(
         has_tag[c, columns] = True
     sizes = np.bincount(clusters[parts["train"]], minlength=len(tags))
     counts = np.array([len(columns) for columns in tags])
-    answerable = Y & has_tag[clusters]  # (n, t)
+    covered = Y & has_tag[clusters]  # (n, t)
     return {
         "asked_for": clusterer.k,
         "clusters": len(tags),
@@ -104,7 +104,7 @@ def cluster_summary(
             "most": counts.max(),
             "mean_in_paper": PAPER_TAGS_PER_CLUSTER,
         },
-        "coverage": {part: answerable[rows].sum() / Y[rows].sum() for part, rows in parts.items()},
+        "coverage": {part: covered[rows].sum() / Y[rows].sum() for part, rows in parts.items()},
     }
 
 

@@ -6,7 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from motags.errors import MotagsError
-from motags.films.catalogue import read_catalogue, read_films, refuse_if_bad, summary, write_rows
+from motags.films.catalogue import (
+    SetAside,
+    read_films,
+    refuse_if_bad,
+    summary,
+    tell,
+    usable_films,
+    warn_of,
+    write_rows,
+)
+from motags.films.film import Film
+from motags.films.reading import Reading
 from motags.sources.crawler import Crawler
 from motags.sources.join import joined_by
 from motags.sources.params import CrawlParams, refuse_contradictions
@@ -52,13 +63,14 @@ def gather(store_folder: Path, folder: Path, params: CrawlParams, threads: int) 
     with opened(store_folder) as store:
         expire(store, params.tmdb.keep_days)
         if params.sources == ["catalogue"]:
-            films, aside = read_catalogue(Path(params.catalogue), params.max_set_aside)
+            films, aside, counts = _read(params)
             write_rows(folder / "films.jsonl", films)
             ambiguous = []
         else:
             with Crawler(store, params, threads) as crawler:
                 crawler.fetch()
                 written = write_rows(folder / "films.jsonl", crawler.films())
+            warn_of(crawler.aside)
             refuse_if_bad(written, crawler.aside, params.max_set_aside)
             if not written:
                 raise MotagsError(
@@ -86,3 +98,13 @@ def _templates(counts: Counter[tuple[str, str]]) -> dict[str, int]:
         if names:
             log.info("unknown templates, %s: %s", meaning, ", ".join(f"{name} {count:,}" for name, count in names))
     return {end: sum(count for (other, _), count in counts.items() if other == end) for end in ("kept", "lost")}
+
+
+def _read(params: CrawlParams) -> tuple[list[Film], list[SetAside], dict[str, Any]]:
+    """The films of the catalogue, what was set aside, and how many cells were changed in which way."""
+    reading, aside = Reading(Path(params.catalogue), params.reading_rules), list[SetAside]()
+    films = sorted((film for film, _ in usable_films(reading, aside)), key=lambda film: film.id)
+    tell(reading, aside)
+    refuse_if_bad(len(films), aside, params.max_set_aside)
+    changed = {change: number for change, number in reading.counts.items() if number}
+    return films, aside, {"changed": changed} if changed else {}

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from motags.errors import MotagsError
+from motags.films.reading import ReadingRules
 from motags.params import Params
 from motags.sources.fetch import FetchParams
 from motags.sources.tmdb import TOKEN
@@ -49,12 +50,31 @@ class TmdbParams(Params):
     keep_days: Annotated[int, Field(ge=1, le=36_500)]
 
 
+class ColumnParams(Params):
+    """Section `crawl.columns` of params.yaml: names of columns, "" where they are known."""
+
+    id: str
+    title: str
+    year: str
+    text: str
+    plot: str
+    synopsis: str
+    lead: str
+    tagline: str
+    tags: str
+
+
 class CrawlParams(Params):
     """Section `crawl` of params.yaml."""
 
     sources: Annotated[list[Literal["catalogue", "wikipedia", "wikidata", "tmdb"]], Field(min_length=1)]
     catalogue: Annotated[str, Field(min_length=1)]
     max_set_aside: Annotated[float, Field(ge=0, le=1)]
+    encoding: str
+    delimiter: str
+    separator: str
+    columns: ColumnParams
+    nothing: list[str]
     contact: str
     films: Annotated[int, Field(ge=1)]
     first_year: Year
@@ -66,6 +86,12 @@ class CrawlParams(Params):
     wikipedia: WikipediaParams
     wikidata: WikidataParams
     tmdb: TmdbParams
+
+    @property
+    def reading_rules(self) -> ReadingRules:
+        """How the catalogue is to be read."""
+        columns = {field: (name,) for field, name in self.columns.model_dump().items() if name}
+        return ReadingRules(self.encoding, self.delimiter, self.separator, columns, tuple(self.nothing))
 
     @property
     def years(self) -> range:

@@ -1,11 +1,13 @@
 """Texts and tags as users have them: a list of texts, and tags, in lists or tables, as an array of labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
 
 from motags.errors import MotagsError
+from motags.films.columns import TEXTS, columns_of, shown
+from motags.films.values import NOTHING, Cleaner
 
 
 def labels_of(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]]:
@@ -64,11 +66,42 @@ def _of_lists(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]
     return labels, names
 
 
-def texts_of(texts: Sequence[str]) -> list[str]:
-    """The texts as a list. Raises MotagsError where one is no text, or a text stands where a list belongs."""
-    if isinstance(texts, str):
+def texts_of(texts: Any) -> list[str]:
+    """The texts of a list, an array, a column, or a table with one column of texts, as catalogues are read.
+
+    Markup, letters that can't be seen and words that say nothing ("N/A") are taken out, as of a catalogue.
+
+    Raises:
+        MotagsError: one is no text, one text stands where a list belongs, or no column is known to hold texts.
+    """
+    if isinstance(texts, str | bytes):
         raise MotagsError("one text stands where a list of texts is expected: put it in brackets")
-    for row, text in enumerate(texts := list(texts)):
+    if isinstance(texts, Mapping | Set):
+        raise MotagsError(
+            f"a {type(texts).__name__} stands where a list of texts is expected: give list(...) of its texts"
+        )
+    columns = getattr(texts, "column_names", None)  # pyarrow
+    if columns is None and hasattr(texts, "columns"):  # pandas, polars
+        columns = list(texts.columns)
+    if columns is not None:
+        texts = texts[_text_column(columns)]
+    texts = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
+    for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise MotagsError(f"text {row} is {text!r}, no text: give one, or leave the film out")
-    return texts
+    cleaner = Cleaner(frozenset(NOTHING))
+    return [cleaner.text(text) or "" for text in texts]
+
+
+def _text_column(columns: Sequence[Any]) -> Any:
+    """The one column of texts of a table: the only one, or the only one that a catalogue's text is taken from."""
+    if len(columns) == 1:
+        return columns[0]
+    names = [column for column in columns if isinstance(column, str)]
+    texts = [column.name for column in columns_of(names, {}, "the table") if column.field in TEXTS]
+    if len(texts) != 1:
+        raise MotagsError(
+            f"a table stands where a list of texts is expected, and which of its columns {shown(columns)} holds them "
+            "can't be told: give one column, as in table['synopsis']"
+        )
+    return texts[0]

@@ -113,14 +113,17 @@ class Model:
         return self.score(texts).scores
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
-        """The tags that the texts get, (n, t) bool."""
-        return self.predict_proba(texts) >= self.thresholds_
+        """The tags that the texts get, (n, t) bool; a blank text gets none."""
+        texts = texts_of(texts)
+        return (self.predict_proba(texts) >= self.thresholds_) & np.array([[bool(text)] for text in texts], dtype=bool)
 
     def tag(
         self, texts: Sequence[str], *, top: int | None = None, threshold: float | None = None, least: int = 0
     ) -> list[list[tuple[str, float]]]:
-        """The tags of each text with their scores, best first; see `chosen`."""
-        return [self.chosen(row, top=top, threshold=threshold, least=least) for row in self.predict_proba(texts)]
+        """The tags of each text with their scores, best first; see `chosen`. A blank text gets none."""
+        texts = texts_of(texts)
+        rows = zip(texts, self.predict_proba(texts), strict=True)
+        return [self.chosen(row, top=top, threshold=threshold, least=least) if text else [] for text, row in rows]
 
     def chosen(
         self, scores: np.ndarray, *, top: int | None = None, threshold: float | None = None, least: int = 0

@@ -1,4 +1,4 @@
-"""Training of the model: witnesses on all films, the ranker on what they say of films that they have not seen."""
+"""Training of the model: each kind of evidence, then the ranker, on evidence of films that its models have not seen."""
 
 import logging
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from motags.evidence.kinds import evidence
 from motags.evidence.label_attention import (
     TagAttention,
     TagEncoder,
+    mean_of,
     tag_vectors,
     top_layers,
     transformer_of,
@@ -94,16 +95,19 @@ class Training:
         rows = np.random.default_rng(self.seed).permutation(len(self.texts))
         return np.sort(rows[fold[rows] >= 0][: self.needed])
 
-    def evidence(self, asked: np.ndarray, fold: np.ndarray) -> np.ndarray:
-        """What the witnesses say of the films `asked`, (m, w, t) float32, each trained on the other folds."""
-        found = np.empty((len(asked), len(KINDS), len(self.tags)), dtype=np.float32)
+    def evidence(self, asked: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, list[TagEncoder]]:
+        """Evidence of the films `asked`, (m, w, t) float32, each from models of the other folds; and their encoders."""
+        values = np.empty((len(asked), len(KINDS), len(self.tags)), dtype=np.float32)
+        encoders = []
         for k in np.unique(fold[asked]):
             log.info("evidence on fold %d of %d", k + 1, fold.max() + 1)
-            seen, held = np.flatnonzero(fold != k), fold[asked] == k
-            logits = logits_of(self.tuned(seen), self.states.part(asked[held]), self.embedder)
-            words = fit_words([self.texts[row] for row in seen], self.Y[seen], self.params.words, self.seed)
-            found[held] = evidence(logits, words, self.names, [self.texts[row] for row in asked[held]])
-        return found
+            train_rows, held_out = np.flatnonzero(fold != k), fold[asked] == k
+            encoders.append(self.tuned(train_rows))
+            logits = logits_of(encoders[-1], self.states.part(asked[held_out]), self.embedder)
+            train_texts = [self.texts[row] for row in train_rows]
+            words = fit_words(train_texts, self.Y[train_rows], self.params.words, self.seed)
+            values[held_out] = evidence(logits, words, self.names, [self.texts[row] for row in asked[held_out]])
+        return values, encoders
 
     def tuned(self, rows: np.ndarray) -> TagEncoder:
         """The top layers tuned on some films."""
@@ -125,11 +129,11 @@ def train(
     params = training.params
     fold = training.folds()
     asked = training.asked(fold)
-    found = training.evidence(asked, fold)
+    found, encoders = training.evidence(asked, fold)
     apart = fold[asked] if fold.max() else folds_of([texts[row] for row in asked], Y[asked], params.folds, seed)
     frequency = None if len(asked) == len(texts) else share(Y)
     out_of_fold = cross_fitted(found, Y[asked], apart, params.ranker, seed, frequency)
-    tuned = training.tuned(np.arange(len(texts)))
+    tuned = mean_of(encoders)
     _, embeddings = answers_of(tuned, training.states.part(asked), training.embedder)
     model.encoder_ = TorchEncoder(whole(training.encoder, tuned), training.encoder.tokenizer, training.embedder)
     model.words_ = fit_words(texts, Y, params.words, seed)

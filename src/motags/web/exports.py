@@ -77,10 +77,10 @@ def write(decisions: Path, output: Path, lines: Lines) -> Counts:
             file.write(line)
             number += line.count("\n")
     film_ids = {film["id"] for film in store.database.read("SELECT id FROM film")}  # decisions on other films stay
-    done = store.history.done_by().keys() & film_ids
+    done_films = store.history.done_by().keys() & film_ids
     verdicts = {film: tags for film, tags in store.history.all_verdicts().items() if film in film_ids}
     ties = sum(agreed(tag_verdicts) is None for tags in verdicts.values() for tag_verdicts in tags.values())
-    return Counts(number, len(done), len(verdicts.keys() - done), ties)
+    return Counts(number, len(done_films), len(verdicts.keys() - done_films), ties)
 
 
 def agreed(verdicts: Iterable[Verdict]) -> bool | None:
@@ -91,11 +91,11 @@ def agreed(verdicts: Iterable[Verdict]) -> bool | None:
 
 def catalogue(store: ReviewStore) -> Iterator[str]:
     """The lines of `write_catalogue`."""
-    done, verdicts = store.history.done_by(), store.history.all_verdicts()
+    done_films, verdicts = store.history.done_by(), store.history.all_verdicts()
     kinds = {tag["name"]: tag["kind"] for tag in store.tags()}
     for film in store.database.read("SELECT id, record FROM film ORDER BY id"):
         record = json.loads(film["record"])
-        if film["id"] in done:
+        if film["id"] in done_films:
             record["tags"] = _tags(record["tags"], verdicts.get(film["id"], {}), kinds)
         yield json.dumps(record, ensure_ascii=False) + "\n"
 

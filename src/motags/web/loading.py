@@ -1,55 +1,39 @@
 """A catalogue's films as a review takes them: with the text that the model reads, and the model's spelling of tags."""
 
-import logging
 from collections import defaultdict
 from pathlib import Path
 
 from motags.dataset.tag_vocabulary import composed
-from motags.errors import MotagsError
-from motags.films.catalogue import read_catalogue
-from motags.films.files import rows
-from motags.films.film import Film, Tag, film_of
-from motags.films.text import Entry, TextRules
-from motags.films.values import plain_text
+from motags.films.catalogue import SetAside, refuse_if_bad, tell, usable_films
+from motags.films.film import Film, Tag
+from motags.films.reading import MAX_SET_ASIDE, Reading, ReadingRules
+from motags.films.text import Entry
 from motags.tagger.model import Model
 from motags.web.store import ReviewStore
 
-log = logging.getLogger(__name__)
 
-
-def take(store: ReviewStore, catalogue: Path, model: Model) -> None:
+def take(
+    store: ReviewStore, catalogue: Path, model: Model, max_set_aside: float = MAX_SET_ASIDE,
+    rules: ReadingRules | None = None,
+) -> None:  # fmt: skip
     """Take over a catalogue's films, with their tags as the model spells them.
 
+    Args:
+        max_set_aside: share of its rows that may be unusable; rules: how it is written, where that is not detected.
+
     Raises:
-        MotagsError: the file can't be read, or has no film.
+        MotagsError: the file can't be read, has no film, or too many of its rows can't be used.
     """
-    films, aside = read_catalogue(catalogue, max_set_aside=1.0)
-    if not films:
-        raise MotagsError(f"{catalogue} holds no film that can be reviewed; {aside[0].where}: {aside[0].reason}")
-    if aside:
-        log.warning("%s: %d rows can't be used; %s: %s", catalogue, len(aside), aside[0].where, aside[0].reason)
+    reading, aside = Reading(catalogue, rules), list[SetAside]()
     tags = list(zip(model.tags_, model.kinds_, map(float, model.thresholds_), strict=True))
     spelled = _Spelling(model.tags_)
-    texts = _texts_of(catalogue, model.text_rules_)
-    store.take((_with_text(spelled.film(film), *texts.get(film.id, ("", None))) for film in films), tags)
-
-
-def _texts_of(catalogue: Path, text_rules: TextRules) -> dict[str, tuple[str, str | None]]:
-    """Of each film's id the text that stands for it, as `motags tag` reads it, and all of its column `text`.
-
-    Of rows with one id the first counts; the column is kept where the film has no other text alone.
-    """
-    texts: dict[str, tuple[str, str | None]] = {}
-    for _, row in rows(catalogue):
-        if isinstance(entry := text_rules.entry(row), Entry) and isinstance(film := film_of(row, catalogue.name), Film):
-            told = film.plot or film.synopsis or film.lead
-            texts.setdefault(entry.id, (entry.text, None if told else plain_text(row.get("text"))))
-    return texts
-
-
-def _with_text(film: Film, text: str, whole: str | None) -> tuple[Film, str]:
-    """A film whose text came in the column `text` alone has it as its plot: so a catalogue to train on names it."""
-    return (film.model_copy(update={"plot": whole}) if whole else film), text
+    films = []
+    for film, row in usable_films(reading, aside):
+        entry = model.text_rules_.entry(row)
+        films.append((spelled.film(film), entry.text if isinstance(entry, Entry) else ""))
+    tell(reading, aside)
+    refuse_if_bad(len(films), aside, max_set_aside, "--max-set-aside")
+    store.take(sorted(films, key=lambda own: own[0].id), tags)
 
 
 class _Spelling:

@@ -148,11 +148,14 @@ class Review:
 
     def undo(self, request: Request, body: Act, chosen: Chosen) -> dict[str, str]:
         """Take back what the reviewer did last: where that was."""
-        undone = self.store.history.undo(body.act, self._me(request), self.scorer.model.version_)
-        if not undone:
+        decisions = self.store.history.undo(body.act, self._me(request), self.scorer.model.version_)
+        if not decisions:
             return {"next": "", "said": "Nothing to undo."}
-        subject = undone[0]["tag"] if len(undone) == 1 else f"{len(undone)} tags"
-        return {"next": _film_address(undone[0]["film"], chosen), "said": f"Undone: {subject or undone[0]['kind']}."}
+        subject = decisions[0]["tag"] if len(decisions) == 1 else f"{len(decisions)} tags"
+        return {
+            "next": _film_address(decisions[0]["film"], chosen),
+            "said": f"Undone: {subject or decisions[0]['kind']}.",
+        }
 
     async def why(self, request: Request, film_id: FilmId, tag: TagName) -> dict[str, str]:
         """Why a film has a score for a tag. One explanation is made at a time, and nothing else waits for it."""

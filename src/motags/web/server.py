@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from motags.artifacts import sha256
 from motags.errors import MotagsError
+from motags.films.reading import MAX_SET_ASIDE, ReadingRules
 from motags.machine import cores, lock
 from motags.web.app import make_app
 from motags.web.database import Database
@@ -48,11 +49,13 @@ def serve(
     reviewer: str | None = None,
     *,
     announce: Announce,
+    max_set_aside: float = MAX_SET_ASIDE,
+    rules: ReadingRules | None = None,
 ) -> None:
     """Serve the page until Ctrl-C or SIGTERM.
 
     Args:
-        catalogue: the films, as JSON Lines, CSV or parquet, plain or gzipped; only read.
+        catalogue: the films, as JSON, CSV or parquet, plain or gzipped; only read.
         model: the folder of a tagger.
         decisions: the SQLite file of the review; made if it is missing.
         host: an address other than loopback needs a token, from MOTAGS_REVIEW_TOKEN or made and said once.
@@ -60,6 +63,7 @@ def serve(
         reviewer: the name under which decisions are kept until the page is told another. Where it is None, that is
             the user's on loopback, and elsewhere the page asks.
         announce: is called with the address to open and its token.
+        max_set_aside, rules: of the catalogue, see `loading.take`.
 
     Raises:
         MotagsError: a file can't be used or is in use with another model or catalogue, the port is taken, or the token
@@ -69,12 +73,12 @@ def serve(
 
     token, name = _token(host), _reviewer(host, reviewer)
     if not catalogue.is_file():
-        raise MotagsError(f"{catalogue} is not a file: name a catalogue")
+        raise MotagsError(f"{catalogue} is missing, or not a file: name a catalogue")
     with _listening(host, port) as listener:
         tagger = Tagger.load(model, "float32", threads=max(1, cores() - 1))  # one core is the page's
         store = ReviewStore(Database(decisions))
         with _only_with(decisions, {"model": tagger.version_, "catalogue": sha256(catalogue)}):
-            take(store, catalogue, tagger)
+            take(store, catalogue, tagger, max_set_aside, rules)
             answer(listener, host, token, name, Scorer(tagger, store), announce)
 
 
