@@ -27,7 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 hypothesis.settings.register_profile("motags", deadline=None)  # a test may wait for the other worker's processes
 hypothesis.settings.load_profile("motags")
 
-SLOW = {"browser", "encoder", "fitted", "make_project", "preloaded", "saved", "tagger_folder", "wiki"}
+SLOW = {"aged", "browser", "encoder", "fitted", "make_project", "preloaded", "saved", "tagger_folder", "wiki"}
 
 
 @pytest.hookimpl(tryfirst=True)
