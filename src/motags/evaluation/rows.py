@@ -6,7 +6,7 @@ from typing import NamedTuple
 class Row(NamedTuple):
     """A method that is measured.
 
-    `stage` makes its scores by `function`; `compared` are the rows whose difference is given with an interval.
+    `stage` trains it by `function`; `compared` are the rows whose difference is given with an interval.
     """
 
     key: str
