@@ -97,7 +97,7 @@ def test_a_table_has_a_row_a_suspect_and_no_formula(tmp_path: Path) -> None:
     write_suspects(
         path, [Suspect("=1+1", "@x, y", "-war", "wrong", 0.01234567, 0.5), Suspect("é", '"', "a", "missing", 1, 0)]
     )
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         assert list(csv.reader(file)) == [
             ["id", "title", "tag", "problem", "score", "doubt"],
             ["'=1+1", "'@x, y", "'-war", "wrong", "0.0123", "0.5000"],

@@ -150,7 +150,7 @@ def test_two_films_with_one_id_are_refused(tagger: Tagger, new: tuple[list[str],
 def test_a_table_has_a_row_a_film_and_no_formula(tmp_path: Path) -> None:
     path = tmp_path / "queue.csv"
     write_suggestions(path, [Suggestion("=1", "+x", 0.25, 0.5, [("=w", 0.314), ("War", 0.2)])])
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         assert list(csv.reader(file)) == [
             ["id", "title", "worth", "likeness", "tags"],
             ["'=1", "'+x", "0.2500", "0.5000", "'=w 0.31 | War 0.20"],

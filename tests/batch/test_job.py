@@ -237,9 +237,8 @@ def test_a_row_that_can_not_be_used_is_told_with_its_line(tmp_path: Path, line: 
         ("x.txt", b"a", "a catalogue ends in .jsonl, .ndjson, .json, .csv"),
         ("x.parquet", b"PAR1", "x.parquet can't be read as parquet: "),
         ("x.jsonl.gz", gzip.compress(as_jsonl(FILMS))[:-40], "x.jsonl.gz can't be read as JSON: "),
-        ("x.jsonl", b'{"id": "a", "text": "A."}\n[]',
-         "1 of 2 films can't be used, more than --max-set-aside 0.05 allows;"
-         " the first is x.jsonl, line 2: a list where an object is expected"),
+        ("x.jsonl", b'{"id": "a", "text": "A."}\n[]', "1 of 2 films can't be used, more than --max-set-aside 0.05"
+         " allows; the first is x.jsonl, line 2: a list where an object is expected"),
     ],
 )  # fmt: skip
 def test_a_file_that_can_not_be_used_is_one_line(

@@ -36,7 +36,7 @@ def said(*words: object) -> list[str]:
 
 
 def table(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file, strict=True))
 
 
@@ -102,10 +102,10 @@ def test_letters_that_the_terminal_has_not_are_question_marks(tmp_path: Path, ta
 
 @pytest.mark.parametrize("words", [["suggest"], ["explain", "--film", "a"]])
 def test_rows_that_can_not_be_used_are_told(tmp_path: Path, tagger_folder: Path, words: list[str]) -> None:
-    nameless = put(tmp_path / "films.csv", b"title,text\nOne,A text.\nTwo,Another.\n")
+    nameless = put(tmp_path / "films.csv", b"id,title,text\n,One,A text.\n,Two,Another.\n")
     done = motags(words[0], str(nameless), *words[1:], "--model", str(tagger_folder))
     assert (done.returncode, done.stdout) == (1, "")
-    assert "none of the 2 rows of" in done.stderr.splitlines()[-1]
+    assert "2 of 2 films can't be used, more than --max-set-aside 0.05" in done.stderr.splitlines()[-1]
 
 
 def test_suggest_says_where_nothing_is_left(tmp_path: Path, tagger: Tagger, tagger_folder: Path) -> None:

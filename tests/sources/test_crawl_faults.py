@@ -1136,7 +1136,7 @@ def test_a_crawl_without_tmdb_drops_what_expired_of_it_too(tmp_path: Path, tmdb:
     shard = tmp_path / "raw/tmdb/00000.jsonl"
     first, *others = [row["key"] for row in rows(shard)]
     age(shard, {first}, 181)
-    (tmp_path / "films.jsonl").write_text('{"id": "a", "title": "A"}\n')
+    (tmp_path / "films.jsonl").write_text('{"id": "a", "title": "A", "plot": "P."}\n')
     crawl(tmp_path, params(tmdb, sources=["catalogue"], catalogue=str(tmp_path / "films.jsonl")), 2)
     assert [row["key"] for row in rows(shard)] == others
 
