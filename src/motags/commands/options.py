@@ -16,17 +16,8 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
-def _model(ctx: click.Context, param: click.Parameter, value: Path) -> Path:
-    del ctx, param
-    if not value.exists():
-        raise MotagsError(f"no model in {value}: give the folder of one by --model, or train one by `dvc repro`")
-    return value
-
-
 PATH = click.Path(path_type=Path, allow_dash=True)
-MODEL = click.option(
-    "--model", type=click.Path(path_type=Path), default="models/tagger", callback=_model, help="Folder of the model."
-)
+MODEL = click.option("--model", type=click.Path(path_type=Path), default="models/tagger", help="Folder of the model.")
 TEXT = click.option(
     "--text", type=click.Choice(["plot_first", "synopsis_first", "both"]),
     help="What is read where a film has no `text`.  [default: as the model's texts were chosen]",

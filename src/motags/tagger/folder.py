@@ -55,7 +55,8 @@ def read_manifest(folder: Path) -> Manifest:
     """
     if not folder.is_dir():
         raise MotagsError(
-            f"{folder} is no model's folder: `dvc repro` makes models/tagger, `dvc artifacts get` fetches it"
+            f"no model in {folder}: give the folder of one by --model, train one by `dvc repro`, or fetch one by "
+            "`dvc artifacts get`"
         )
     about: Manifest = _json(checked(folder) / "tagger.json")
     if about.get("format") != FORMAT:
