@@ -275,7 +275,7 @@ def test_of_films_with_one_id_title_and_text_are_those_of_the_first(tmp_path: Pa
     (tmp_path / "films.csv").write_text("id,title,text\n1,Alien,In space.\n1,Heat,In Los Angeles.\n")
     store = ReviewStore(Database(tmp_path / "review.sqlite"))
     model = SimpleNamespace(tags_=["Drama"], kinds_=["genre"], thresholds_=np.array([0.5]), text_rules_=TextRules())
-    take(store, tmp_path / "films.csv", cast("Model", model))
+    take(store, tmp_path / "films.csv", cast("Model", model), 0.5)
     one = store.film("1")
     assert one
     assert (one["title"], one["text"]) == ("Alien", "In space.")
