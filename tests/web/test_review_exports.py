@@ -16,6 +16,7 @@ from builders import review_film as film
 from builders import review_store as make
 from motags.errors import MotagsError
 from motags.films.catalogue import read_catalogue
+from motags.films.film import Film
 from motags.films.text import TextRules
 from motags.web.database import Database
 from motags.web.exports import write_catalogue, write_table
@@ -42,7 +43,7 @@ def decide(path: Path, film: str, *decisions: tuple[str, str | None], who: str =
 
 
 def tags_of(path: Path) -> dict[str, dict[str, str | None]]:
-    films, aside = read_catalogue(path, 0.0)
+    films, aside = [Film.model_validate_json(line) for line in path.read_text().splitlines()], []
     assert not aside
     return {film.id: {tag.name: tag.kind for tag in film.tags} for film in films}
 
@@ -75,7 +76,7 @@ def test_the_majority_decides_and_a_tie_leaves_the_catalogue_as_it_is(review: Pa
 def test_titles_texts_and_years_come_through(tmp_path: Path) -> None:
     path = tmp_path / "review.sqlite"
     store = make(path)
-    given = film("a").model_copy(update={"title": '"<b>=1+1"', "plot": "A\nB", "synopsis": "C", "year": None})
+    given = film("a").model_copy(update={"title": '"<Neo>=1+1"', "plot": "A\nB", "synopsis": "C", "year": None})
     store.take([(given, "A B")], [])
     write_catalogue(path, tmp_path / "films.jsonl")
     (found,), _ = read_catalogue(tmp_path / "films.jsonl", 0.0)
