@@ -115,7 +115,7 @@ def test_other_mistakes_of_tag_are_one_line(tmp_path: Path) -> None:
         ([str(films), "--output", str(films)], "is the catalogue itself: name another output"),
         ([str(films), "--output", str(tmp_path / "out.txt")], "ends in no .jsonl, .csv or .parquet"),
         ([str(films), "--output", str(tmp_path), "--format", "csv"], "is a folder: name a file"),
-        ([str(films), "--model", str(tmp_path / "none")], f"{tmp_path / 'none'} is "),
+        ([str(films), "--model", str(tmp_path / "none")], f"no model in {tmp_path / 'none'}: "),
     ):
         done = motags("tag", *words)
         assert (done.returncode, done.stdout) == (1, "")
@@ -169,7 +169,7 @@ def test_bash_really_completes() -> None:
 
 def test_a_reader_that_leaves_early_is_no_mistake(tmp_path: Path, tagger_folder: Path) -> None:
     films = tmp_path / "films.jsonl"
-    films.write_text("".join(f'{{"id": {row}}}\n' for row in range(30_000)))
+    films.write_text("".join(f'{{"id": {row}, "text": null}}\n' for row in range(30_000)))
     command = f"{MOTAGS} tag {films} --model {tagger_folder} | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["id"] == "0"

@@ -13,6 +13,7 @@ from defusedxml import ElementTree
 from builders import MODEL_VERSION, act_name, review_film, review_store
 from motags.errors import MotagsError
 from motags.films.catalogue import read_catalogue
+from motags.films.film import Film
 from motags.films.text import TextRules
 from motags.tagger.model import Model
 from motags.web.database import Database
@@ -39,7 +40,7 @@ def decide(path: Path, film: str, *decisions: tuple[str, str | None], who: str =
 
 
 def tags_of(path: Path) -> dict[str, dict[str, str | None]]:
-    films, aside = read_catalogue(path, 0.0)
+    films, aside = [Film.model_validate_json(line) for line in path.read_text().splitlines()], []
     assert not aside
     return {film.id: {tag.name: tag.kind for tag in film.tags} for film in films}
 
@@ -72,7 +73,7 @@ def test_the_majority_decides_and_a_tie_leaves_the_catalogue_as_it_is(review: Pa
 def test_titles_texts_and_years_come_through(tmp_path: Path) -> None:
     path = tmp_path / "review.sqlite"
     store = review_store(path)
-    given = review_film("a").model_copy(update={"title": '"<b>=1+1"', "plot": "A\nB", "synopsis": "C", "year": None})
+    given = review_film("a").model_copy(update={"title": '"<Neo>=1+1"', "plot": "A\nB", "synopsis": "C", "year": None})
     store.take([(given, "A B")], [])
     write_catalogue(path, tmp_path / "films.jsonl")
     (found,), _ = read_catalogue(tmp_path / "films.jsonl", 0.0)
@@ -272,7 +273,7 @@ def test_of_films_with_one_id_title_and_text_are_those_of_the_first(tmp_path: Pa
     (tmp_path / "films.csv").write_text("id,title,text\n1,Alien,In space.\n1,Heat,In Los Angeles.\n")
     store = ReviewStore(Database(tmp_path / "review.sqlite"))
     model = SimpleNamespace(tags_=["Drama"], kinds_=["genre"], thresholds_=np.array([0.5]), text_rules_=TextRules())
-    take(store, tmp_path / "films.csv", cast("Model", model))
+    take(store, tmp_path / "films.csv", cast("Model", model), 0.5)
     one = store.film("1")
     assert one
     assert (one["title"], one["text"]) == ("Alien", "In space.")
