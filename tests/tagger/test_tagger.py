@@ -255,7 +255,7 @@ def test_a_flipped_byte_is_refused_wherever_it_is(saved: Path, tmp_path: Path) -
 
 
 def test_a_tagger_that_is_missing_or_was_not_sealed_is_refused(saved: Path, tmp_path: Path) -> None:
-    with pytest.raises(MotagsError, match="no model in .*none: give the folder of one by --model"):
+    with pytest.raises(MotagsError, match=r"no model in .*none: give the folder of one by --model"):
         Tagger.load(tmp_path / "none")
     shutil.copytree(saved, tmp_path / "tagger")
     (tmp_path / "tagger/SHA256SUMS").unlink()
