@@ -255,7 +255,7 @@ def test_the_result_can_be_downloaded(ana: Client) -> None:
     assert {json.loads(line)["id"] for line in lines} >= {film["id"] for film in FILMS}
     assert len(json.loads(ana.get("/export/label-studio.json").text)) == 61
     table = ana.get("/export/tags.csv")
-    assert table.text.startswith("film,tag,value\n")
+    assert table.text.startswith("\ufefffilm,tag,value\n")
     assert table.headers["Content-Disposition"] == 'attachment; filename="tags.csv"'
 
 

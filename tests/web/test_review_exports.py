@@ -83,7 +83,7 @@ def test_titles_texts_and_years_come_through(tmp_path: Path) -> None:
 def test_the_table_says_1_0_or_the_score(review: Path, tmp_path: Path) -> None:
     decide(review, "b", ("reject", "war"), ("accept", "heist"))
     write_table(review, tmp_path / "tags.csv", scores=True)
-    header, *rows = csv.reader((tmp_path / "tags.csv").open(encoding="utf-8", newline=""))
+    header, *rows = csv.reader((tmp_path / "tags.csv").open(encoding="utf-8-sig", newline=""))
     assert header == ["film", "tag", "value"]
     assert rows == [
         *(["a", "Drama", "1"], ["a", "war", "1"], ["b", "heist", "1"], ["b", "war", "0"]),

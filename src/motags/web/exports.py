@@ -108,8 +108,8 @@ def _tags(catalogue_tags: list[dict[str, Any]], verdicts: dict[str, list[Verdict
 
 
 def table(store: ReviewStore, scores: bool = False) -> Iterator[str]:
-    """The lines of `write_table`."""
-    yield _csv(HEADER)
+    """The lines of `write_table`, after the mark by which a spreadsheet knows UTF-8."""
+    yield f"\ufeff{_csv(HEADER)}"
     verdicts = store.history.all_verdicts()
     for film in store.database.read("SELECT id, record FROM film ORDER BY id"):
         tags = {tag["name"]: 1.0 for tag in json.loads(film["record"])["tags"]}
