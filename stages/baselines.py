@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import environment  # noqa: F401
+
 from motags.artifacts import read_arrays, write_arrays
 from motags.dataset.corpus import Corpus
 from motags.dataset.split import parts_of

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import environment  # noqa: F401
+
 from motags.artifacts import sealing, write_json
 from motags.sources.gather import gather
 from motags.sources.params import CrawlParams

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import environment  # noqa: F401
+
 from motags.artifacts import checked, write_json
 from motags.dataset.fuse import DatasetParams, fuse, long_tail, statistics
 from motags.dataset.tag_vocabulary import read_synonyms

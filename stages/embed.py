@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import environment  # noqa: F401
+
 from motags.artifacts import write_arrays
 from motags.dataset.corpus import Corpus
 from motags.paper.embedder import EmbedderParams, encode, load

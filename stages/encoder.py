@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import environment  # noqa: F401
+
 from motags.paper.embedder import EmbedderParams, pretrained, save
 from motags.stage import run
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import environment  # noqa: F401
+
 from motags.artifacts import write_json
 from motags.dataset.corpus import Corpus
 from motags.dataset.split import SplitParams, deviation, part_frame

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import environment  # noqa: F401
 import numpy as np
 
 from motags.artifacts import write_arrays

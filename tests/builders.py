@@ -53,9 +53,10 @@ def telling_films(n: int) -> list[dict[str, object]]:
 
 # Runs a script whose files may not grow beyond a number of bytes: a disk that fills up in the middle of a file.
 LIMITED = """
-import resource, runpy, sys
+import os, resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), int(sys.argv[1])))
 sys.argv = sys.argv[2:]
+sys.path.insert(0, os.path.dirname(sys.argv[0]))
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 

@@ -30,6 +30,7 @@ def late(file):
     inside = [n for function in functions for n in ast.walk(function) if isinstance(n, ast.ImportFrom)]
     return [n.module for n in inside if n.module.startswith("motags.")]
 
+sys.path.insert(0, "stages")
 runpy.run_path(sys.argv[1], run_name="looked_at")
 seen = {"motags"}  # its own late import is that of `from motags import Tagger`, which no stage uses
 while new := own().keys() - seen:
@@ -119,7 +120,7 @@ def indent(line: str) -> int:
 
 
 def test_every_stage_script_is_a_stage() -> None:
-    assert {file.stem for file in (ROOT / "stages").glob("*.py")} == set(STAGES)
+    assert {file.stem for file in (ROOT / "stages").glob("*.py")} - {"environment"} == set(STAGES)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -127,7 +128,16 @@ def test_a_stage_declares_the_modules_that_it_imports(preloaded: Path, name: str
     imported = {Path(file).relative_to(ROOT).as_posix() for file in own_modules(preloaded / "python", name)}
     code = [dep for dep in STAGES[name]["deps"] if dep.startswith("src/")]
     assert sorted(file for dep in code for file in files_of(dep)) == sorted(imported)  # each once
-    assert f"stages/{name}.py" in STAGES[name]["deps"]
+    assert {f"stages/{name}.py", "stages/environment.py"} <= set(STAGES[name]["deps"])
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_says_what_to_do_where_python_has_no_motags(name: str) -> None:
+    bare = [sys.executable, "-S", "-E", f"stages/{name}.py"]  # no packages, and no PYTHONPATH
+    done = subprocess.run(bare, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "has no motags: activate the project's environment" in done.stderr
 
 
 @pytest.mark.parametrize("name", STAGES)

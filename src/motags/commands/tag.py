@@ -83,12 +83,7 @@ def tag(
     logging.getLogger("motags").setLevel(logging.INFO)
     source, to = (None if path == Path("-") else path for path in (file, output))
     kind = kind or (kind_of(to) if to else "jsonl")
-    if source and not source.is_file():
-        raise MotagsError(f"{source} is missing, or no file")
-    if source:
-        spare(source, to)
-    if to and to.exists() and not to.is_file():
-        raise MotagsError(f"{to} is {'a folder' if to.is_dir() else 'no file'}: name a file")
+    _refuse_files(source, to)
     if kind == "parquet":
         import_module("pyarrow")  # now, not when all is tagged
     tagger = Tagger.load(model, backend=backend, threads=threads)
@@ -108,6 +103,15 @@ def _refuse_contradictions(top: int | None, threshold: float | None, min_tags: i
         raise click.UsageError("--all-scores gives every tag: leave --threshold and --min-tags out")
     if top is not None and top < min_tags:
         raise click.UsageError(f"--top {top} is less than --min-tags {min_tags}")
+
+
+def _refuse_files(source: Path | None, to: Path | None) -> None:
+    if source and not source.is_file():
+        raise MotagsError(f"{source} is missing, or no file")
+    if source:
+        spare(source, to)
+    if to and to.exists() and not to.is_file():
+        raise MotagsError(f"{to} is {'a folder' if to.is_dir() else 'no file'}: name a file")
 
 
 def _refuse_nan(**given: float | None) -> None:

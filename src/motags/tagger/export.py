@@ -59,17 +59,11 @@ def write(model: Model, folder: Path, params: dict[str, Any], random_state: int)
     network = encoder.model.cpu().eval()
     words, runs = model.words_.state()
     names, letters = model.names_.state()
-    films = model.films_
-    arrays: dict[str, dict[str, np.ndarray]] = {
+    files: dict[str, dict[str, np.ndarray]] = {
         "words": {f"words.{name}": array for name, array in words.items()}
         | {f"names.{name}": array for name, array in names.items()},
         "clusters": {str(cluster): centroid for cluster, centroid in enumerate(model.centroids_)},
-        "films": {
-            "embeddings": films.embeddings.astype(np.float16),
-            "Y": films.Y.astype(np.uint8),
-            "support": model.support_,
-            "out_of_fold": films.out_of_fold.astype(np.float16),
-        },
+        "films": _film_arrays(model),
     }
     about = manifest(model, params, random_state)
     with sealing(folder) as temporary:
@@ -78,16 +72,30 @@ def write(model: Model, folder: Path, params: dict[str, Any], random_state: int)
         network.transformer.config.save_pretrained(temporary / "encoder")
         encoder.tokenizer.save_pretrained(temporary / "encoder")
         save_tensors(_own(network.state_dict()), temporary / "encoder.safetensors", metadata=made_for)
-        for name, own in arrays.items():
-            save_file({key: np.ascontiguousarray(array) for key, array in own.items()},
+        for name, arrays in files.items():
+            save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()},
                       temporary / f"{name}.safetensors", metadata=made_for)  # fmt: skip
         _write_graphs(network, temporary)
         _ranker_graph(cast("nn.Module", model.ranker_), len(model.tags_), temporary / RANKER)
         _write_json(temporary / "tagger.json", about)
         _write_json(temporary / "vocabulary.json", {"words": runs, "names": letters})
-        _write_json(temporary / "films.json", {"ids": films.ids, "titles": films.titles, "others": model.others_})
+        _write_json(temporary / "films.json", _film_names(model))
         (temporary / "README.md").write_text(model_card(model, about["params"]), encoding="utf-8")
     model.version_ = version_of(folder)
+
+
+def _film_arrays(model: Model) -> dict[str, np.ndarray]:
+    films = model.films_
+    return {
+        "embeddings": films.embeddings.astype(np.float16),
+        "Y": films.Y.astype(np.uint8),
+        "support": model.support_,
+        "out_of_fold": films.out_of_fold.astype(np.float16),
+    }
+
+
+def _film_names(model: Model) -> dict[str, list[str]]:
+    return {"ids": model.films_.ids, "titles": model.films_.titles, "others": model.others_}
 
 
 def manifest(model: Model, params: dict[str, Any], random_state: int) -> Manifest:
