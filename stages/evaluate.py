@@ -26,9 +26,9 @@ def evaluate(
     parts = parts_of(corpus, read_parquet(split))
     X = read_arrays(embeddings, corpus.digest)["tuned"]
     clusters = Clusterer.load(clusterer).predict(X)
-    scores = {"ours": LocalModels.load(local_models).predict_proba(X, clusters)}
-    for path in (baseline_scores, cluster_scores, motags_scores):
-        scores |= read_arrays(path, corpus.digest)
+    paths = (baseline_scores, cluster_scores, motags_scores)
+    scores = {name: S for path in paths for name, S in read_arrays(path, corpus.digest).items()}
+    scores["ours"] = LocalModels.load(local_models).predict_proba(X, clusters)
     metrics, tags, curves = score(corpus, parts, scores, evaluate, seed)
     write_json(metrics_out, metrics)
     write_csv(tags_out, tags)

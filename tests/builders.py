@@ -129,8 +129,7 @@ def smaller(params: Path, encoder: Path) -> None:
         "clusterer": {"k: 20": "k: 4"},
         "local_models": {"min_count: 10": "min_count: 3", "epochs: 30": "epochs: 3"},
         "tagger": {
-            "folds: 3": "folds: 2",
-            "epochs: 3 ": "epochs: 1 ",
+            "epochs: 4 ": "epochs: 1 ",
             "min_steps: 100": "min_steps: 1",
             "width: 64": "width: 8",
             "steps: 250": "steps: 50",

@@ -240,7 +240,7 @@ def test_another_format_may_be_asked_for_when_a_run_goes_on(tmp_path: Path, begu
     folder = Path(shutil.copytree(begun, tmp_path / "begun"))
     done = motags(*call(tagger_folder, folder / "films.jsonl", folder / "out.jsonl", "--format", "csv"))
     assert done.stderr == "motags: tagged 60 films\n"
-    assert (folder / "out.jsonl").read_text().startswith("id,title,tags,scores,cluster,model_version")
+    assert (folder / "out.jsonl").read_text().startswith("\ufeffid,title,tags,scores,cluster,model_version")
 
 
 @pytest.mark.parametrize(

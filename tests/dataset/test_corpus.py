@@ -118,7 +118,7 @@ def test_a_text_of_two_fields_says_where_both_come_from(
     [
         ("a " * 500_000, "a a a a a a a a a a a a"),
         ("😀 👩‍👩‍👧 🎬", "😀 👩‍👩‍👧 🎬"),
-        ("סרט על ים وفيلم \u202eabc", "סרט על ים وفيلم \u202eabc"),
+        ("סרט על ים وفيلم \u202eabc", "סרט על ים وفيلم abc"),
         ("<b>bold</b> & <script>alert(1)</script>  plot", "<b>bold</b> & <script>alert(1)</script> plot"),
         ("=CSV() runs away", "=CSV() runs away"),
         ("one\x00two\x1b\tthree\x85four", "one two three four"),
@@ -145,7 +145,7 @@ def test_a_film_with_too_little_text_is_dropped_and_counted(text: str | None, re
     assert dropped == {"no_text": 0, "short_text": 0, "no_tags": 0} | {reason: 1}
 
 
-@pytest.mark.parametrize("tags", [(), ("rare",), (" ",)])
+@pytest.mark.parametrize("tags", [(), ("rare",)])
 def test_a_film_without_a_tag_of_the_vocabulary_is_dropped_and_counted(tags: tuple[str, ...]) -> None:
     frame, dropped = fuse([*ten(), film("x", tags=tags)], {}, params())
     assert len(frame) == 10

@@ -203,7 +203,11 @@ def rows(path: Path) -> list[Json]:
 
 def without_times(folder: Path) -> dict[str, str]:
     """The files of a store or catalogue by name, fetch times and the seals over them apart."""
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = {
+        path.relative_to(folder).as_posix(): path
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".raw.lock"
+    }
     return {name: _timeless(path) for name, path in files.items() if path.name != "SHA256SUMS"}
 
 

@@ -163,10 +163,7 @@ def test_a_duration_in_an_unknown_shape_says_nothing(value: object) -> None:
 
 
 def client(server: loopback.Wikidata, *languages: str) -> Wikidata:
-    site = Wikidata("Wikidata", 1e9, POLICY, "loopback@example.org")
-    site.api, site.query_service = server.api, server.query
-    site.languages = list(languages) or site.languages
-    return site
+    return Wikidata(server.api, server.query, 1e9, POLICY, "loopback@example.org", languages or ("en", "mul"))
 
 
 def labelled(qid: str, **labels: str) -> Json:

@@ -60,7 +60,7 @@ def test_an_annotation_without_choices_of_tags_is_set_aside_and_rejects_nothing(
     assert back.set_aside[0].startswith("back.json, task 1: annotation 1: it holds ")
     assert OTHERS[kind]["type"] in back.set_aside[0]
     assert verdicts(review) == {}
-    assert ReviewStore(Database(review)).history.done() == {}
+    assert ReviewStore(Database(review)).history.done_by() == {}
 
 
 @pytest.mark.parametrize("kind", OTHERS)

@@ -25,7 +25,7 @@ from motags.tagger.tagger import Tagger
 from motags.web.server import serve
 from servers.review import Client, Review
 
-SCRIPT = "<script>alert(1)</script>"
+SCRIPT = "<svg onload=alert(1)>"  # HTML that a catalogue's texts are not cleaned of
 CANARY = "canary-7f3a"
 PLOT = "A man with a gun & a <b>plan</b> " + SCRIPT
 FILMS = [

@@ -112,8 +112,10 @@ class Cleaner:
         return str(whole) if (whole := whole_number(value)) is not None else value
 
     def id(self, value: Any) -> Any:
-        """An id as text: a whole number may have come with decimals (862.0), as data frames write it."""
-        value = self.text(value)
+        """An id as text, with its markup: it names a film. A whole number may have come with decimals (862.0)."""
+        value = value.strip() if isinstance(value, str) else self.text(value)
+        if isinstance(value, str) and self.is_nothing(value):
+            return None
         if isinstance(value, str) and NUMBER.fullmatch(value):
             self.counts["ids"] += 1
             return value.split(".")[0]
