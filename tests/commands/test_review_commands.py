@@ -50,7 +50,7 @@ def test_a_review_is_exported_for_training_label_studio_and_recommenders(decisio
     ids = {film["id"] for film in sample_films(5)}
     assert {json.loads(line)["id"] for line in made["catalogue"].read_text().splitlines()} == ids
     assert {task["data"]["film"] for task in json.loads(made["label-studio"].read_text())} == ids
-    with made["table"].open(newline="") as file:
+    with made["table"].open(newline="", encoding="utf-8-sig") as file:
         assert {row["film"] for row in csv.DictReader(file)} == ids
 
 
