@@ -55,7 +55,9 @@ class Film(BaseModel):
     companies: list[str] = []
     countries: list[str] = []
     languages: list[str] = []
-    runtime: int | None = None
+    runtime: Annotated[int, Field(ge=1)] | None = None
+    poster: str | None = None
+    trailer: str | None = None
     tags: Annotated[list[Tag], BeforeValidator(_tags)] = []
     ids: dict[str, str] = {}
     posters: list[str] = []

@@ -2,21 +2,43 @@
 
 import re
 import unicodedata
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
-from motags.films.values import Unreadable, id_text, plain_text
+import numpy as np
+
+from motags.films.values import LISTS, Unreadable, id_text, plain_text
 
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 TextOrder = Literal["plot_first", "synopsis_first", "both"]
 
 
-class Entry(NamedTuple):
-    """A film to tag; `text` is "" where the catalogue has none."""
+TextField = Literal["title", "tagline", "text"]
+ENDS = (".", "!", "?", "…")  # of a title that needs no full stop
+
+
+@dataclass(frozen=True)
+class Entry:
+    """All that is known of a film when it is tagged.
+
+    Attributes:
+        text: what is read of its texts, "" where the catalogue has none.
+        lists: names by column (directors, writers, cast, companies, countries, languages).
+        year, runtime: of the release; in minutes.
+        poster, trailer: paths of files, from the working folder.
+        vectors: (d,) float32 each, by the kind of evidence that it is.
+    """
 
     id: str
     title: str | None
     text: str
+    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    year: int | None = None
+    runtime: int | None = None
+    poster: str | None = None
+    trailer: str | None = None
+    vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -27,11 +49,12 @@ class TextRules:
     lead: bool = True
     min_plot_words: int = 60
     max_words: int = 400
+    fields: tuple[TextField, ...] = ("title", "tagline", "text")
 
     @classmethod
-    def of(cls, dataset: Any) -> "TextRules":
-        """As a section `dataset` says."""
-        return cls(dataset.text, dataset.lead, dataset.min_plot_words, dataset.max_words)
+    def of(cls, dataset: Any, fields: Sequence[TextField]) -> "TextRules":
+        """As a section `dataset` says, and `tagger.fields`."""
+        return cls(dataset.text, dataset.lead, dataset.min_plot_words, dataset.max_words, tuple(fields))
 
     def with_text(self, text: TextOrder | None) -> "TextRules":
         """The same with another `text`, if one is given."""
@@ -44,7 +67,7 @@ class TextRules:
         if not isinstance(row, dict):
             return f"a {type(row).__name__} where an object is expected"
         fields: dict[str, str | None] = {}
-        for name in ("id", "title", "text", "plot", "synopsis", "lead"):
+        for name in ("id", "title", "text", "plot", "synopsis", "lead", "tagline", "poster", "trailer"):
             try:
                 value = id_text(row.get(name)) if name == "id" else plain_text(row.get(name))
             except ValueError as error:
@@ -54,7 +77,10 @@ class TextRules:
             fields[name] = value
         if fields["id"] is None:
             return "id: there is none"
-        return Entry(fields["id"], fields["title"], self._text(fields))
+        text = self.joined(fields["title"], fields["tagline"], self._text(fields))
+        lists = {name: own for name in LISTS if (own := tuple(row.get(name) or ()))}
+        numbers = (row.get("year"), row.get("runtime"))
+        return Entry(fields["id"], fields["title"], text, lists, *numbers, fields["poster"], fields["trailer"])
 
     def _text(self, fields: dict[str, str | None]) -> str:
         words = words_of(fields["text"])
@@ -62,6 +88,15 @@ class TextRules:
             texts = (fields["plot"], fields["synopsis"], fields["lead"] if self.lead else None)
             _, words = words_to_read(*texts, self.text, self.min_plot_words)
         return " ".join(words[: self.max_words])
+
+    def joined(self, title: str | None, tagline: str | None, text: str) -> str:
+        """Title, tagline and text in one, those of them that are read; "" where there is only a title."""
+        told = {"title": " ".join(words_of(title)), "tagline": " ".join(words_of(tagline)), "text": text}
+        if not any(told[name] for name in self.fields if name != "title"):
+            return ""
+        if told["title"] and not told["title"].endswith(ENDS):
+            told["title"] += "."
+        return " ".join(told[name] for name in ("title", "tagline", "text") if name in self.fields and told[name])
 
 
 def words_of(text: str | None) -> list[str]:

@@ -10,7 +10,10 @@ from typing import Any
 
 from motags.films.markup import TOKEN, shown_text
 
-READ = ("id", "title", "year", "text", "plot", "synopsis", "lead", "tagline", "tags")  # what a catalogue can say
+LISTS = ("directors", "writers", "cast", "companies", "countries", "languages")
+READ = (
+    "id", "title", "year", "text", "plot", "synopsis", "lead", "tagline", *LISTS, "runtime", "poster", "trailer", "tags",
+)  # what a catalogue can say
 
 # Words that programs write where there is nothing; section `crawl` of params.yaml holds the same list
 NOTHING = (
