@@ -7,6 +7,7 @@ import numpy as np
 
 from motags.artifacts import write_arrays
 from motags.dataset.corpus import Corpus
+from motags.dataset.facts import entries_of
 from motags.dataset.fuse import DatasetParams, kinds_of
 from motags.dataset.split import parts_of
 from motags.dataset.tag_vocabulary import read_descriptions
@@ -20,21 +21,23 @@ from motags.tagger.training import TaggerParams
 
 
 def tagger(
-    films: Path, split: Path, descriptions: Path, pretrained: Path, tagger_out: Path, scores_out: Path,
+    films: Path, facts: Path, split: Path, descriptions: Path, pretrained: Path, tagger_out: Path, scores_out: Path,
     *, dataset: DatasetParams, tagger: TaggerParams, embedder: EmbedderParams, seed: Seed,
 ) -> None:  # fmt: skip
     frame = read_parquet(films)
     corpus = Corpus.from_frame(frame)
     test = parts_of(corpus, read_parquet(split))["test"]
-    train = corpus.part(np.setdiff1d(np.arange(len(corpus.ids)), test))
+    train = np.setdiff1d(np.arange(len(corpus.ids)), test)
+    rules = TextRules.of(dataset, tagger.fields)
+    entries = entries_of(frame, read_parquet(facts), rules)
     sentences = dict(zip(corpus.tags, read_descriptions(descriptions, corpus.tags), strict=True))
     model = Tagger(tagger, embedder, seed).fit(
-        train.texts, train.Y, tags=corpus.tags, descriptions=sentences, kinds=kinds_of(frame), ids=train.ids,
-        titles=train.titles, encoder=load(pretrained), text_rules=TextRules.of(dataset),
+        [entries[row] for row in train], corpus.Y[train], tags=corpus.tags, descriptions=sentences,
+        kinds=kinds_of(frame), encoder=load(pretrained), text_rules=rules,
     )  # fmt: skip
     model.save(tagger_out)
     scores = np.full(corpus.Y.shape, np.nan, dtype=np.float32)
-    scores[test] = model.predict_proba(corpus.part(test).texts)
+    scores[test] = model.predict_proba([entries[row] for row in test])
     write_arrays(scores_out, {"motags": scores, "motags_thresholds": model.thresholds_}, corpus.digest)
 
 

@@ -25,6 +25,8 @@ from motags.evidence.label_attention import (
     tag_vectors,
     top_layers,
 )
+from motags.evidence.facts_training import FactsParams
+from motags.evidence.vectors_training import VectorsParams
 from motags.evidence.words_training import WordsParams
 from motags.films.film import Film, Tag
 from motags.paper.embedder import EmbedderParams
@@ -132,7 +134,7 @@ def smaller(params: Path, encoder: Path) -> None:
             "epochs: 4 ": "epochs: 1 ",
             "min_steps: 100": "min_steps: 1",
             "width: 64": "width: 8",
-            "steps: 250": "steps: 50",
+            "steps: 500": "steps: 50",
         },
         "evaluate": {"resamples: 1000": "resamples: 50"},
     }
@@ -254,6 +256,7 @@ def ranker_params(**changes: object) -> RankerParams:
         "batch_size": 256,
         "learning_rate": 5e-3,
         "dropout": 0.0,
+        "silence": 0.5,
         "prior_films": 1.0,
         "macro": 0.5,
     }
@@ -313,20 +316,24 @@ NEW_TEXTS = [*(str(film["synopsis"]) for film in sample_films(480)[400:]), "", "
 
 
 def fitted_tagger(
-    given: SentenceTransformer, texts: list[str], labels: np.ndarray, tags: list[str], said: list[str] | None = None,
+    given: SentenceTransformer, films: Any, labels: np.ndarray, tags: list[str], said: list[str] | None = None,
     seed: int = 0, **changes: object,
 ) -> Tagger:  # fmt: skip
     """A tagger that is fitted in a second."""
     values: dict[str, object] = {
+        "fields": ["title", "tagline", "text"],
+        "evidence": ["words", "names", "facts", "poster", "trailer", "vectors"],
         "folds": 2,
         "clusters": 3,
         "encoder": encoder_training_params(),
         "words": WordsParams(max_ngram=2, min_df=2, C=3.0),
+        "facts": FactsParams(min_films=2, C=1.0, shrinkage=4.0),
+        "vectors": VectorsParams(penalty=10.0),
         "ranker": ranker_params(batch_size=32),
     }
     own = TaggerParams.model_validate(values | changes)
     return Tagger(own, embedder_params("any"), seed).fit(
-        texts, labels, tags=tags, descriptions=dict(zip(tags, said or [""] * len(tags), strict=True)), encoder=given
+        films, labels, tags=tags, descriptions=dict(zip(tags, said or [""] * len(tags), strict=True)), encoder=given
     )
 
 

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 
 from builders import GENRES, NEW_TEXTS, SAMPLE_LABELS, SAMPLE_TEXTS, WORDS_PARAMS, topic_films
-from motags.evidence import words_training as regressions
+from motags.evidence import regressions_training as regressions
 from motags.evidence.names import Names
 from motags.evidence.names_training import fit_names
 from motags.evidence.words import Words
@@ -68,10 +68,10 @@ def test_the_same_seed_gives_the_same_logits_and_a_text_is_scored_without_its_ne
 def test_of_many_films_without_a_tag_some_are_drawn_and_all_that_bear_it_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    full = fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0).coef
+    full = fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0).regressions.coef
     most = len(SAMPLE_LABELS) // 2
     monkeypatch.setattr(regressions, "MOST_FILMS", most)
-    drawn, again = (fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0).coef for _ in range(2))
+    drawn, again = (fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0).regressions.coef for _ in range(2))
     np.testing.assert_array_equal(drawn, again)
     few = (~SAMPLE_LABELS).sum(0) <= most
     assert few.any()

@@ -30,7 +30,7 @@ from motags.errors import MotagsError
 from motags.evaluation.metrics import macro_auc
 from motags.evidence import encoder_training as tag_tuning
 from motags.evidence import names_training
-from motags.evidence import words_training as regressions
+from motags.evidence import regressions_training as regressions
 from motags.evidence.encoder_training import logits_of, lower_states
 from motags.evidence.names_training import fit_names
 from motags.evidence.sparse import SparseRows
@@ -54,21 +54,21 @@ def test_coefficients_that_are_too_many_for_a_table_give_the_same_logits(monkeyp
     monkeypatch.setattr(regressions, "MOST_COEFFICIENTS", whole.coef.size - 1)
     monkeypatch.setattr(regressions, "KEPT", len(whole.tfidf.vocabulary) - 1)
     found = fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0)
-    assert isinstance(found.coef, SparseRows)
+    assert isinstance(found.regressions.coef, SparseRows)
     np.testing.assert_allclose(found.logits(NEW_TEXTS), whole.logits(NEW_TEXTS), atol=0.01)
 
 
 def test_each_tag_keeps_its_largest_coefficients_and_they_are_kept_in_its_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    whole = np.asarray(fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0).coef)
+    whole = np.asarray(fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0).regressions.coef)
     monkeypatch.setattr(regressions, "MOST_COEFFICIENTS", 0)
     monkeypatch.setattr(regressions, "KEPT", 20)
     fitted = fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0)
-    assert isinstance(fitted.coef, SparseRows)
-    assert np.bincount(fitted.coef.columns).tolist() == [20] * SAMPLE_LABELS.shape[1]
+    assert isinstance(fitted.regressions.coef, SparseRows)
+    assert np.bincount(fitted.regressions.coef.columns).tolist() == [20] * SAMPLE_LABELS.shape[1]
     for tag, column in enumerate(whole.T):
-        kept = np.sort(np.abs(fitted.coef.values[fitted.coef.columns == tag]))
+        kept = np.sort(np.abs(fitted.regressions.coef.values[fitted.regressions.coef.columns == tag]))
         np.testing.assert_array_equal(kept, np.sort(np.abs(column))[-20:])
     arrays, vocabulary = fitted.state()
     again = Words.restored(arrays, vocabulary, WORDS_PARAMS.max_ngram)

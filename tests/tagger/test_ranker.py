@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from builders import ROOT, evidence_sample, ranker_params
 from motags.evaluation.metrics import calibration_error, macro_auc
 from motags.tagger.model import ROWS
-from motags.tagger.ranker import Ranker, RankerParams, fit, thresholds_of
+from motags.tagger.ranker import Ranker, RankerParams, fit, thresholds_of, with_silence
 
 FREQUENCY = np.geomspace(0.3, 0.02, 8)
 
@@ -153,7 +153,40 @@ def test_the_network_sees_a_tag_against_all_pairs_and_against_its_own_films() ->
         }
     )
     ranker(torch.tensor([[[4.0, 99.0]]]))
-    assert seen[0].tolist() == [[[0.5, 3.0, 0.5], [8.0, 8.0, -0.5]]]
+    assert seen[0].tolist() == [[[0.5, 3.0, 0.0, 0.5], [8.0, 8.0, 0.0, -0.5]]]
+    ranker(torch.full((1, 1, 2), torch.nan))
+    assert seen[1].tolist() == [[[0.0, 0.0, 1.0, 0.5], [0.0, 0.0, 1.0, -0.5]]]
+
+
+def test_a_ranker_that_learned_with_silence_does_without_a_witness_as_if_it_had_never_had_it() -> None:
+    (seen, Y, _), (new, truth, _) = evidence_sample(1500, FREQUENCY), evidence_sample(1000, FREQUENCY, seed=1)
+    rng = np.random.default_rng(7)
+    seen, new = (
+        np.concatenate([own[:, 1:2], own[:, 1:2] + rng.normal(scale=9, size=own[:, :1].shape)], axis=1, dtype=np.float32)
+        for own in (seen, new)
+    )
+    silent = new.copy()
+    silent[:, 0] = np.nan  # the surer one
+    taught, untaught = (fit(seen, Y, ranker_params(silence=share), 0, sources=["one", "other"]) for share in (0.5, 0.0))
+    alone = fit(seen[:, 1:], Y, ranker_params(), 0).predict_proba(new[:, 1:])
+    assert macro_auc(truth, taught.predict_proba(silent)) > macro_auc(truth, alone) - 0.01
+    assert calibration_error(truth, taught.predict_proba(silent)) < 0.02
+    assert calibration_error(truth, taught.predict_proba(new)) < 0.02
+    assert macro_auc(truth, untaught.predict_proba(silent)) < macro_auc(truth, alone) - 0.01
+
+
+def test_of_what_is_left_out_some_source_stays_and_what_was_silent_stays_so() -> None:
+    torch.manual_seed(0)
+    evidence = torch.ones(2000, 4, 3)
+    evidence[::2, 3] = torch.nan
+    left = with_silence(evidence, torch.tensor([0, 0, 1, 2]), 0.4)
+    there = ~left.isnan().all(2)
+    assert (there[:, 0] == there[:, 1]).all()
+    assert not there[::2, 3].any()
+    whole = there[1::2].all(1).float().mean()
+    assert 0.6 < whole < 0.75  # 60 %, and of the others those whose sources all stayed
+    assert there[1::2].any(1).all()
+    assert with_silence(evidence, torch.tensor([0, 0, 0, 0]), 0.4) is evidence
 
 
 SCORES = st.tuples(st.integers(1, 9), st.integers(1, 4)).flatmap(

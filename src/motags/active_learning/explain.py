@@ -1,44 +1,53 @@
-"""Why a text gets a tag: the words that carry it, the training films like it that bear it, its cluster."""
+"""Why a film gets a tag: what evidence carries it, which words and facts, like training films, its cluster."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from motags.errors import MotagsError
+from motags.films.text import Entry
 from motags.tagger.model import Model
 
 WORD = re.compile(r"\w[\w'\u2019-]*")
 SPANS = 64  # parts of a text that are left out in turn, at most: a long text's parts are runs of words
+ROLES = {
+    "directors": "director", "writers": "writer", "cast": "cast", "companies": "company", "countries": "country",
+    "languages": "language",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a text gets a tag.
+    """Why a film gets a tag. A weight is by how much the tag's log odds fall without a part; below zero, the part
+    speaks against the tag.
 
     Attributes:
         tag, score, threshold: the tag, its score, and the score from which it is given.
-        words: (start, end, weight) of parts of the text, in order: by how much the tag's log odds fall without the
-            part; below zero, the part speaks against the tag.
+        sources: (name, weight) of each kind of evidence that is known of the film: text, facts, poster and so on.
+        words: (start, end, weight) of parts of the text, in order.
+        facts: (fact, weight), as "director Ridley Scott", the strongest first.
         films: (id, title, similarity) of the nearest training films that bear the tag, nearest first; the cosine.
-        cluster: of the text; cluster_tags: the most typical tags of its training films.
+        cluster: of the text, -1 where there is none; cluster_tags: the most typical tags of its training films.
     """
 
     tag: str
     score: float
     threshold: float
+    sources: list[tuple[str, float]]
     words: list[tuple[int, int, float]]
+    facts: list[tuple[str, float]]
     films: list[tuple[str, str, float]]
     cluster: int
     cluster_tags: list[str]
 
 
-def explain(model: Model, text: str, tags: Sequence[str], neighbours: int = 5, film: str = "") -> list[Explanation]:
-    """Explain some tags of one text by occlusion (Zeiler and Fergus 2014, section 4.2): each word is left out in turn.
+def explain(model: Model, film: Entry, tags: Sequence[str], neighbours: int = 5) -> list[Explanation]:
+    """Explain some tags of one film by occlusion (Zeiler and Fergus 2014, section 4.2): each part is left out in turn.
 
     Args:
-        neighbours: training films to name, at most; film: id of the one whose text it is, which is not named.
+        neighbours: training films to name, at most; the film itself is none of them.
 
     Raises:
         MotagsError: the tagger does not know a tag.
@@ -47,19 +56,52 @@ def explain(model: Model, text: str, tags: Sequence[str], neighbours: int = 5, f
         raise MotagsError(
             f"{unknown[0]!r} is not one of the model's {len(model.tags_)} tags: its tagger.json names them"
         )
-    spans = _spans(text)
-    scored = model.score([text, *(text[:start] + text[end:] for start, end in spans)])
-    cluster = int(scored.clusters[0])
+    spans, facts = _spans(film.text), list(_facts(film))
+    without = [replace(film, text=film.text[:start] + film.text[end:]) for start, end in spans]
+    values, embeddings = model.evidence([film, *without, *(less for _, less in facts)])
+    sources, silenced = _silenced(model, values[0])
+    scores = model.ranker_.predict_proba(np.concatenate([values, silenced]))
+    inside = np.clip(scores.astype(np.float64), 1e-9, 1 - 1e-9)
+    odds = np.log(inside) - np.log1p(-inside)
+    falls = odds[0] - odds[1:]  # (parts, t)
+    of_words, of_facts, of_sources = np.split(falls, np.cumsum([len(spans), len(facts)]))
+    cluster = int(model.clusters(embeddings[:1])[0]) if film.text else -1
     typical_tags = cluster_tags(model, cluster)
-    explanations = []
-    for j in map(model.tags_.index, tags):
-        p = np.clip(scored.scores[:, j].astype(np.float64), 1e-9, 1 - 1e-9)
-        odds = np.log(p) - np.log1p(-p)
-        words = [(start, end, float(odds[0] - without)) for (start, end), without in zip(spans, odds[1:], strict=True)]
-        films = _neighbours(model, scored.embeddings[0], j, neighbours, film)
-        score, threshold = float(scored.scores[0, j]), float(model.thresholds_[j])
-        explanations.append(Explanation(model.tags_[j], score, threshold, words, films, cluster, typical_tags))
-    return explanations
+    return [
+        Explanation(
+            model.tags_[j], float(scores[0, j]), float(model.thresholds_[j]),
+            [(name, float(fall)) for name, fall in zip(sources, of_sources[:, j], strict=True)],
+            [(start, end, float(fall)) for (start, end), fall in zip(spans, of_words[:, j], strict=True)],
+            _strongest([(fact, float(fall)) for (fact, _), fall in zip(facts, of_facts[:, j], strict=True)]),
+            _neighbours(model, embeddings[0], j, neighbours, film.id), cluster, typical_tags,
+        )
+        for j in map(model.tags_.index, tags)
+    ]  # fmt: skip
+
+
+def _silenced(model: Model, values: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Of one film's evidence (w, t) the sources that are known, and the evidence without each, (k, w, t)."""
+    of_row = np.array(model.sources_)
+    known = ~np.isnan(values).all(1)
+    sources = list(dict.fromkeys(of_row[known].tolist()))
+    without = [np.where((of_row == source)[:, None], np.nan, values).astype(np.float32) for source in sources]
+    return sources, np.stack(without) if without else np.empty((0, *values.shape), np.float32)
+
+
+def _facts(film: Entry) -> Iterator[tuple[str, Entry]]:
+    """Each fact of a film, and the film without it."""
+    for column, names in film.lists.items():
+        for name in names:
+            others = tuple(other for other in names if other != name)
+            yield f"{ROLES[column]} {name}", replace(film, lists={**film.lists, column: others})
+    if film.year:
+        yield f"year {film.year}", replace(film, year=None)
+    if film.runtime:
+        yield f"{film.runtime} minutes", replace(film, runtime=None)
+
+
+def _strongest(facts: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    return sorted(facts, key=lambda fact: -abs(fact[1]))
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
@@ -82,6 +124,8 @@ def _neighbours(model: Model, embedding: np.ndarray, j: int, count: int, film: s
 def cluster_tags(model: Model, cluster: int, count: int = 3) -> list[str]:
     """The tags that the training films of a cluster bear oftener than all do, most typical first."""
     films = model.films_
+    if cluster < 0:
+        return []
     members = model.clusters(films.embeddings) == cluster
     if not members.any():
         return []

@@ -130,18 +130,17 @@ class Choice:
 def tagged(model: "Model", films: list[Entry], choice: Choice) -> list[TaggedFilm]:
     """What is said of each film.
 
-    A film without a text gets no tags and no cluster, whatever is asked for: nothing is known of it.
+    A film of which nothing is known gets no tags, whatever is asked for; one without a text no cluster.
     """
-    scored = model.score([film.text for film in films if film.text])
-    of_told = iter(zip(scored.scores, scored.clusters, strict=True))
+    scored = model.score(films)
     answers = []
-    for film in films:
+    for row, film in enumerate(films):
         answer: TaggedFilm = {"id": film.id, "title": film.title, "tags": [], "cluster": None}
-        if film.text:
-            scores, cluster = next(of_told)
-            own = model.chosen(scores, top=choice.top, threshold=choice.threshold, least=choice.least)
+        if scored.known[row]:
+            own = model.chosen(scored.scores[row], top=choice.top, threshold=choice.threshold, least=choice.least)
             answer["tags"] = [{"tag": tag, "score": round(score, DIGITS)} for tag, score in own]
-            answer["cluster"] = int(cluster)
+        if film.text:
+            answer["cluster"] = int(scored.clusters[row])
         answers.append(answer | {"model_version": model.version_})
     return answers
 

@@ -29,7 +29,7 @@ def explain(
     file: Path, model: Path, text: Any, film: str | None, tags: tuple[str, ...], max_set_aside: float,
     rules: "ReadingRules",
 ) -> None:  # fmt: skip
-    """Explain why a film of FILE gets a tag: the words that carry it, films like it that bear it, its cluster.
+    """Explain why a film of FILE gets a tag: what evidence carries it, films like it that bear it, its cluster.
 
     \b
     Example: motags explain films.jsonl --film heat-1995 --tag heist
@@ -42,8 +42,8 @@ def explain(
     tagger = Tagger.load(model, "float32")
     source, text_rules = None if file == Path("-") else file, tagger.text_rules_.with_text(text)
     found = _film(Job(source, text_rules, max_set_aside=max_set_aside, rules=rules), file, film)
-    asked = tags or [tag for tag, _ in tagger.tag([found.text], least=1)[0]]
-    said = [_explained(found.text, why) for why in explain(tagger, found.text, asked, film=found.id)]
+    asked = tags or [tag for tag, _ in tagger.tag([found], least=1)[0]]
+    said = [_explained(found.text, why) for why in explain(tagger, found, asked)]
     click.echo("\n".join([shown(f"{found.title or ''} ({found.id})".strip()), *said]))
 
 
@@ -65,7 +65,10 @@ def _explained(text: str, why: "Explanation") -> str:
 
     strongest = sorted(why.words, key=lambda word: -abs(word[2]))[:SHOWN_WORDS]
     lines = ["", f"{why.tag} {why.score:.2f} (given from {why.threshold:.2f})"]
+    lines += [f"  by       {', '.join(f'{name} {weight:+.2f}' for name, weight in why.sources)}"]
     lines += [f"  words    {', '.join(f'{text[start:end]} {weight:+.2f}' for start, end, weight in strongest)}"]
+    if why.facts:
+        lines += [f"  facts    {', '.join(f'{fact} {weight:+.2f}' for fact, weight in why.facts[:SHOWN_WORDS])}"]
     lines += [f"  like     {title or id_} ({id_}) {cosine:.2f}" for id_, title, cosine in why.films]
     lines += [f"  cluster  {why.cluster}: {', '.join(why.cluster_tags)}"]
     return "\n".join(map(shown, lines))

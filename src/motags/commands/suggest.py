@@ -46,7 +46,7 @@ def suggest(
     while chunk := list(islice(films, 1024)):
         ids += [film.id for film in chunk]
         titles += [film.title or "" for film in chunk]
-        parts.append(tagger.score([film.text for film in chunk]))
+        parts.append(tagger.score(chunk))
     if not parts:
         raise MotagsError(f"{file} has no film with a text")
     scored = Scores(*map(np.concatenate, zip(*parts, strict=True)))

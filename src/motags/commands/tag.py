@@ -59,8 +59,9 @@ def tag(
 ) -> None:  # fmt: skip
     """Tag the films of FILE: JSON, CSV or parquet, plain or .gz; - reads any of these from standard input.
 
-    A film has an id, and a text, or else a plot, a synopsis or a lead; a title if you like. One without any text gets
-    no tags. `motags check FILE` says how it is read.
+    A film has an id, a title, and a text, or else a plot, a synopsis or a lead; then what else is known of it: people,
+    companies, countries, year, a poster. The more, the better the tags; a film of which nothing is known gets none.
+    `motags check FILE` says how it is read.
 
     With --output, a run that was stopped or killed goes on where it was when the command is given again: what it has
     so far is in OUTPUT.partial. Rows that can't be used end up in OUTPUT.set_aside.jsonl.
@@ -137,7 +138,7 @@ def _summary(count: "Count", output: Path | None) -> str:
 
     said = f"motags: tagged {count.films:,} films"
     if count.without_text:
-        said += f"; {count.without_text:,} of them have no text, and got no tags"
+        said += f"; {count.without_text:,} of them have no text: tagged by what else is known of them, if anything"
     if count.aside:
         said += f"; {count.aside:,} rows can't be used" + (f": {set_aside_of(output)}" if output else "")
     return said

@@ -1,11 +1,17 @@
-"""The kinds of evidence of a (film, tag) pair, in the order in which the ranker weighs them."""
+"""The kinds of evidence of a film, in the order in which the ranker weighs them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
+from motags.evidence.facts import Facts
 from motags.evidence.names import Names
+from motags.evidence.vectors import Vectors
 from motags.evidence.words import Words
+from motags.films.text import Entry
+
+TEXT = "text"  # source of the tuned encoder's evidence
 
 
 class Encoder(Protocol):
@@ -15,7 +21,30 @@ class Encoder(Protocol):
         """Logits (n, t) and embeddings (n, d) of unit length, float32."""
 
 
-def evidence(logits: np.ndarray, words: Words, names: Names, texts: list[str]) -> np.ndarray:
-    """Evidence of n texts, (n, w, t) float32, one row a kind; the encoder's logits (n, t) are given."""
-    spoken = np.stack([logits, words.logits(texts)], axis=1)
-    return np.concatenate([spoken, names.cosines(texts)], axis=1)
+class Kind(Protocol):
+    """What one kind of evidence says of films, one or more rows a tag.
+
+    Attributes:
+        source: what of a film this is drawn from: kinds of one source know nothing of a film together.
+        rows: of evidence, r.
+    """
+
+    source: str
+    rows: int
+
+    def evidence(self, films: Sequence[Entry]) -> np.ndarray:
+        """Evidence of n films, (n, r, t) float32; NaN where it knows nothing of a film."""
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+        """What was learned, as arrays and as lists of texts."""
+
+
+def restored(name: str, arrays: Mapping[str, np.ndarray], texts: Mapping[str, list[str]]) -> Kind:
+    """The kind of evidence whose `state` was kept; what has no class of its own is a user's vectors."""
+    if name == "words":
+        return Words.restored(arrays, texts)
+    if name == "names":
+        return Names.restored(arrays, texts)
+    if name == "facts":
+        return Facts.restored(arrays, texts)
+    return Vectors.restored(name, arrays)

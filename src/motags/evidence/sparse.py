@@ -1,5 +1,7 @@
 """A table most of whose places are empty, with numpy alone."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 
@@ -33,3 +35,12 @@ class SparseRows:
         offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         met = np.repeat(self.starts[rows], counts) + offsets
         return np.bincount(self.columns[met], np.repeat(weights, counts) * self.values[met], self.width)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The table, as arrays."""
+        return {"starts": self.starts, "columns": self.columns, "values": self.values}
+
+    @classmethod
+    def restored(cls, arrays: Mapping[str, np.ndarray], width: int) -> "SparseRows":
+        """The table of `width` columns whose `state` was kept."""
+        return cls(arrays["starts"], arrays["columns"], arrays["values"], width)

@@ -1,53 +1,45 @@
 """Words: what the words of a text say for each tag, by a regression on TF-IDF."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
 
-from motags.evidence.sparse import SparseRows
+from motags.evidence.regressions import Regressions
 from motags.evidence.tfidf import Tfidf
+from motags.films.text import Entry, of_texts
 
 
 class Words:
-    """One logistic regression a tag on TF-IDF; `regressions.fit_words` makes it.
+    """One logistic regression a tag on TF-IDF; `words_training.fit_words` makes it.
 
     Args:
-        tfidf: its vocabulary has v runs of words.
-        coef: (v, t) float32, an array or, where that would be too large, its largest values; intercept: (t,) float32.
+        tfidf: its vocabulary has v runs of words; regressions: on these v features.
     """
 
-    def __init__(self, tfidf: Tfidf, coef: np.ndarray | SparseRows, intercept: np.ndarray) -> None:
+    source, rows = "text", 1
+
+    def __init__(self, tfidf: Tfidf, regressions: Regressions) -> None:
         self.tfidf = tfidf
-        self.coef = coef
-        self.intercept = intercept
+        self.regressions = regressions
+
+    def evidence(self, films: Sequence[Entry]) -> np.ndarray:
+        """Logits of n films, (n, 1, t) float32; NaN where there is no text."""
+        return of_texts(films, lambda texts: self.logits(texts)[:, None], (1, len(self.regressions.intercept)))
 
     def logits(self, texts: list[str]) -> np.ndarray:
         """Logits (n, t) float32."""
-        logits = np.empty((len(texts), len(self.intercept)), dtype=np.float32)
+        logits = np.empty((len(texts), len(self.regressions.intercept)), dtype=np.float32)
         for row, text in enumerate(texts):
-            logits[row] = self._sum(*self.tfidf.weigh(text)) + self.intercept
+            logits[row] = self.regressions.logits(*self.tfidf.weigh(text))
         return logits
 
-    def _sum(self, places: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        if isinstance(self.coef, SparseRows):
-            return self.coef.combined(places, weights)
-        return weights @ self.coef[places]
-
-    def state(self) -> tuple[dict[str, np.ndarray], list[str]]:
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
         """What was learned, as arrays, and the vocabulary in the order of their rows."""
-        arrays = {"idf": self.tfidf.idf, "intercept": self.intercept}
-        if isinstance(self.coef, SparseRows):
-            arrays |= {"starts": self.coef.starts, "columns": self.coef.columns, "values": self.coef.values}
-        else:
-            arrays["coef"] = self.coef
-        return arrays, self.tfidf.vocabulary
+        arrays = {"idf": self.tfidf.idf, "max_words": np.array(self.tfidf.max_words)}
+        return arrays | self.regressions.state(), {"runs": self.tfidf.vocabulary}
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, np.ndarray], vocabulary: list[str], max_ngram: int) -> Self:
+    def restored(cls, arrays: Mapping[str, np.ndarray], texts: Mapping[str, list[str]]) -> Self:
         """The model whose `state` was kept."""
-        tfidf, intercept = Tfidf(vocabulary, arrays["idf"], max_ngram), arrays["intercept"]
-        if "coef" in arrays:
-            return cls(tfidf, arrays["coef"], intercept)
-        coef = SparseRows(arrays["starts"], arrays["columns"], arrays["values"], len(intercept))
-        return cls(tfidf, coef, intercept)
+        return cls(Tfidf(texts["runs"], arrays["idf"], int(arrays["max_words"])), Regressions.restored(arrays))

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -119,3 +119,14 @@ def words_to_read(
         return f"{short}+plot", words + long
     long_enough = len(long) >= min_plot_words and text != "synopsis_first"
     return ("plot", long) if long and (long_enough or not words) else (short, words)
+
+
+def of_texts(
+    films: Sequence[Entry], what: Callable[[list[str]], np.ndarray], shape: tuple[int, ...]
+) -> np.ndarray:
+    """What is said of the texts of n films, (n, *shape) float32; NaN where a film has none."""
+    values = np.full((len(films), *shape), np.nan, dtype=np.float32)
+    rows = [row for row, film in enumerate(films) if film.text]
+    if rows:
+        values[rows] = what([films[row].text for row in rows])
+    return values

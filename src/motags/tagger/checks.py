@@ -1,12 +1,14 @@
-"""Texts and tags as users have them: a list of texts, and tags, in lists or tables, as an array of labels."""
+"""Films and tags as users have them: texts, dictionaries or tables, and tags, in lists or tables, as labels."""
 
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from motags.errors import MotagsError
-from motags.films.columns import TEXTS, columns_of, shown
+from motags.films.entries import entries_of as film_entries
+from motags.films.text import Entry, TextRules
 from motags.films.values import NOTHING, Cleaner
 
 
@@ -66,42 +68,61 @@ def _of_lists(Y: Any, tags: Sequence[str] | None) -> tuple[np.ndarray, list[str]
     return labels, names
 
 
-def texts_of(texts: Any) -> list[str]:
-    """The texts of a list, an array, a column, or a table with one column of texts, as catalogues are read.
+def entries_of(films: Any, rules: TextRules) -> list[Entry]:
+    """Films of a list of texts, of dictionaries, or of a table with the columns of a catalogue.
 
-    Markup, letters that can't be seen and words that say nothing ("N/A") are taken out, as of a catalogue.
+    A text is read as it is; of a dictionary or a row what `rules` say. Films that are `Entry` already are left so.
 
     Raises:
-        MotagsError: one is no text, one text stands where a list belongs, or a table has no certain column of texts.
+        MotagsError: one can't be read, one text or film stands where a list belongs, or a table has no column that
+            says anything of a film.
     """
-    if isinstance(texts, str | bytes):
+    if isinstance(films, str | bytes):
         raise MotagsError("one text stands where a list of texts is expected: put it in brackets")
-    if isinstance(texts, Mapping | Set):
+    if isinstance(films, Mapping | Set):
         raise MotagsError(
-            f"a {type(texts).__name__} stands where a list of texts is expected: give list(...) of its texts"
+            f"a {type(films).__name__} stands where a list of texts or films is expected: give list(...) of them"
         )
-    columns = getattr(texts, "column_names", None)  # pyarrow
-    if columns is None and hasattr(texts, "columns"):  # pandas, polars
-        columns = list(texts.columns)
+    columns = getattr(films, "column_names", None)  # pyarrow
+    if columns is None and hasattr(films, "columns"):  # pandas, polars
+        columns = list(films.columns)
+    if columns is not None and len(columns) == 1:
+        films, columns = films[columns[0]], None
     if columns is not None:
-        texts = texts[_text_column(columns)]
-    texts = texts.to_pylist() if hasattr(texts, "to_pylist") else list(texts)
+        films = _rows_of(films)
+    films = films.to_pylist() if hasattr(films, "to_pylist") else list(films)
+    if films and all(isinstance(film, Entry) for film in films):
+        return films
+    if films and all(isinstance(film, Mapping) for film in films):
+        return film_entries(films, rules)
+    return [Entry(str(row), None, text) for row, text in enumerate(_texts_of(films))]
+
+
+def _rows_of(table: Any) -> list[dict[str, Any]]:
+    """The rows of a table of pyarrow, polars or pandas."""
+    if hasattr(table, "to_pylist"):
+        rows: list[dict[str, Any]] = table.to_pylist()
+    else:
+        rows = table.to_dicts() if hasattr(table, "to_dicts") else table.to_dict("records")
+    return rows
+
+
+def named(films: list[Entry], ids: Sequence[str] | None, titles: Sequence[str] | None) -> list[Entry]:
+    """The films with other ids and titles, where they are given."""
+    ids = [film.id for film in films] if ids is None else [str(id_) for id_ in ids]
+    titles = [film.title or "" for film in films] if titles is None else titles
+    told = [title if isinstance(title, str) else "" for title in titles]
+    return [replace(film, id=id_, title=title) for film, id_, title in zip(films, ids, told, strict=True)]
+
+
+def _texts_of(texts: list[Any]) -> list[str]:
+    """Texts as catalogues are read: without markup, letters that can't be seen and words that say nothing ("N/A").
+
+    Raises:
+        MotagsError: one is no text.
+    """
     for row, text in enumerate(texts):
         if not isinstance(text, str):
             raise MotagsError(f"text {row} is {text!r}, no text: give one, or leave the film out")
     cleaner = Cleaner(frozenset(NOTHING))
     return [cleaner.text(text) or "" for text in texts]
-
-
-def _text_column(columns: Sequence[Any]) -> Any:
-    """The one column of texts of a table: the only one, or the only one that a catalogue's text is taken from."""
-    if len(columns) == 1:
-        return columns[0]
-    names = [column for column in columns if isinstance(column, str)]
-    texts = [column.name for column in columns_of(names, {}, "the table") if column.field in TEXTS]
-    if len(texts) != 1:
-        raise MotagsError(
-            f"a table stands where a list of texts is expected, and which of its columns {shown(columns)} holds them "
-            "can't be told: give one column, as in table['synopsis']"
-        )
-    return texts[0]

@@ -29,6 +29,7 @@ from motags.tagger.card import model_card
 from motags.tagger.folder import FORMAT, version_of
 from motags.tagger.model import Manifest, Model
 from motags.tagger.onnx_ranker import RANKER
+from motags.tagger.ranker import Ranker
 
 LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "sentence-transformers", "torch", "transformers")
 
@@ -57,11 +58,9 @@ def write(model: Model, folder: Path, params: dict[str, Any], random_state: int)
     assert isinstance(model.encoder_, TorchEncoder)  # noqa: S101, `fit` made it
     encoder = model.encoder_
     network = encoder.model.cpu().eval()
-    words, runs = model.words_.state()
-    names, letters = model.names_.state()
+    states = {kind: own.state() for kind, own in model.evidence_.items()}
     files: dict[str, dict[str, np.ndarray]] = {
-        "words": {f"words.{name}": array for name, array in words.items()}
-        | {f"names.{name}": array for name, array in names.items()},
+        "evidence": {f"{kind}/{name}": array for kind, (own, _) in states.items() for name, array in own.items()},
         "clusters": {str(cluster): centroid for cluster, centroid in enumerate(model.centroids_)},
         "films": _film_arrays(model),
     }
@@ -76,9 +75,9 @@ def write(model: Model, folder: Path, params: dict[str, Any], random_state: int)
             save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()},
                       temporary / f"{name}.safetensors", metadata=made_for)  # fmt: skip
         _write_graphs(network, temporary)
-        _ranker_graph(cast("nn.Module", model.ranker_), len(model.tags_), temporary / RANKER)
+        _ranker_graph(cast("Ranker", model.ranker_), len(model.tags_), temporary / RANKER)
         _write_json(temporary / "tagger.json", about)
-        _write_json(temporary / "vocabulary.json", {"words": runs, "names": letters})
+        _write_json(temporary / "vocabulary.json", {kind: texts for kind, (_, texts) in states.items()})
         _write_json(temporary / "films.json", _film_names(model))
         (temporary / "README.md").write_text(model_card(model, about["params"]), encoding="utf-8")
     model.version_ = version_of(folder)
@@ -109,7 +108,7 @@ def manifest(model: Model, params: dict[str, Any], random_state: int) -> Manifes
         "clusters": len(model.centroids_),
         "films": len(model.films_.ids) + len(model.others_),
         "max_tokens": params["embedder"]["max_tokens"],
-        "max_words": model.words_.tfidf.max_words,
+        "evidence": list(model.evidence_),
         "params": params,
         "random_state": random_state,
         "libraries": {name: version(name).split("+")[0] for name in LIBRARIES},
@@ -150,19 +149,18 @@ def _write_graphs(model: TagEncoder, folder: Path) -> None:
     onnx.save_model(quantized, folder / GRAPHS["int8"])
 
 
-def _ranker_graph(ranker: nn.Module, t: int, path: Path) -> None:
+def _ranker_graph(ranker: Ranker, t: int, path: Path) -> None:
     class Probabilities(nn.Module):
-        """The ranker and its sigmoid."""
+        """The ranker and its scores."""
 
         def forward(self, evidence: Tensor) -> Tensor:
             """Scores (b, t) of evidence (b, w, t)."""
-            return torch.sigmoid(ranker(evidence))
+            return ranker.proba(evidence)
 
         ranker_ = ranker
 
     films = torch.export.Dim("films", min=1)
-    kinds = int(cast("Tensor", ranker.mean).shape[0])
-    example = torch.zeros(3, kinds, t)
+    example = torch.zeros(3, len(ranker.mean), t)
     onnx.save_model(_exported(Probabilities().eval(), "evidence", example, ["scores"], {0: films}), path)
 
 

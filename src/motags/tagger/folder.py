@@ -11,16 +11,14 @@ from safetensors import SafetensorError, safe_open
 
 from motags.artifacts import SUMS, checked, sha256
 from motags.errors import MotagsError
-from motags.evidence.kinds import Encoder
-from motags.evidence.names import Names
+from motags.evidence.kinds import Encoder, restored
 from motags.evidence.onnx_encoder import Backend, OnnxEncoder
-from motags.evidence.words import Words
 from motags.films.text import TextRules
 from motags.tagger.model import Manifest, Model
 from motags.tagger.onnx_ranker import OnnxRanker
 from motags.tagger.training_films import TrainingFilms
 
-FORMAT = 4
+FORMAT = 5
 
 
 def read(model: Model, folder: Path, backend: Backend, threads: int) -> Manifest:
@@ -36,11 +34,11 @@ def read(model: Model, folder: Path, backend: Backend, threads: int) -> Manifest
             [tag[key] for tag in tags] for key in ("tag", "kind", "description")
         )
         model.thresholds_ = np.array([tag["threshold"] for tag in tags], dtype=np.float32)
-        model.text_rules_ = TextRules(**about["text"])
+        model.text_rules_ = TextRules(**about["text"] | {"fields": tuple(about["text"]["fields"])})
         tensors(folder / "encoder.safetensors", model.tags_, values=False)
         model.encoder_ = _encoder(folder, backend, threads, about)
         model.ranker_ = OnnxRanker(folder)
-        _read_words(model, folder, about["max_words"])
+        _read_evidence(model, folder, about["evidence"])
         model.centroids_ = _centroids(folder, model.tags_, about["clusters"])
         _read_films(model, folder)
     model.version_ = version_of(folder)
@@ -91,14 +89,13 @@ def _encoder(folder: Path, backend: Backend, threads: int, about: Manifest) -> E
     return read_encoder(folder, about, threads)
 
 
-def _read_words(model: Model, folder: Path, max_words: int) -> None:
-    arrays: dict[str, dict[str, np.ndarray]] = {"words": {}, "names": {}}
-    for name, array in tensors(folder / "words.safetensors", model.tags_).items():
-        kind, part = name.split(".")
+def _read_evidence(model: Model, folder: Path, kinds: list[str]) -> None:
+    arrays: dict[str, dict[str, np.ndarray]] = {kind: {} for kind in kinds}
+    for name, array in tensors(folder / "evidence.safetensors", model.tags_).items():
+        kind, part = name.split("/")
         arrays[kind][part] = array
     vocabulary = _json(folder / "vocabulary.json")
-    model.words_ = Words.restored(arrays["words"], vocabulary["words"], max_words)
-    model.names_ = Names.restored(arrays["names"], vocabulary["names"], model.tags_, model.descriptions_)
+    model.evidence_ = {kind: restored(kind, arrays[kind], vocabulary[kind]) for kind in kinds}
 
 
 def _centroids(folder: Path, tags: list[str], k: int) -> np.ndarray:

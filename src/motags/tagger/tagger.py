@@ -1,4 +1,4 @@
-"""Tagger: texts in, tags with calibrated scores out. The method that we ship; loading it needs no training stack."""
+"""Tagger: films in, tags with calibrated scores out. The method that we ship; loading it needs no training stack."""
 
 import inspect
 from collections.abc import Mapping, Sequence, Sized
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from motags.errors import MotagsError
 from motags.films.text import TextRules
-from motags.tagger.checks import labels_of, texts_of
+from motags.tagger.checks import entries_of, labels_of, named
 from motags.tagger.model import Model
 
 if TYPE_CHECKING:
@@ -33,23 +33,24 @@ class Tagger(Model):
         self.random_state = random_state
 
     def fit(
-        self, texts: Sequence[str], Y: Any, *, tags: Sequence[str] | None = None,
+        self, films: Any, Y: Any, *, tags: Sequence[str] | None = None,
         descriptions: Mapping[str, str] | None = None, kinds: Mapping[str, str] | None = None,
         ids: Sequence[str] | None = None, titles: Sequence[str] | None = None, encoder: Any = None,
         text_rules: TextRules | None = None,
     ) -> Self:  # fmt: skip
-        """Learn from n texts and their tags; needs `motags[train]`.
+        """Learn from n films and their tags; needs `motags[train]`.
 
         Args:
+            films: texts, or films as dictionaries or a pandas table with the columns of a catalogue; see `entries_of`.
             Y: n lists of tags, or (n, t) bool with the names in `tags` (if not given, the columns' names of a pandas
                 table, else their numbers).
             descriptions, kinds: a sentence about a tag, and its kind, where there is one.
-            ids, titles: of the films, ids as text; their numbers and "" if not given.
+            ids, titles: of the films, ids as text; if not given, the films' own, else their numbers and "".
             encoder: a SentenceTransformer to start from; if not given, the one that `embedder.model` names.
-            text_rules: how the texts were chosen from what a catalogue has of a film, if not by default.
+            text_rules: what of a film's texts is read; if not given, title, tagline and text.
 
         Raises:
-            MotagsError: the texts are too few or too alike to learn from, one is no text, or there are no tags; the
+            MotagsError: the films are too few or too alike to learn from, one can't be read, or there are no tags; the
                 arguments don't fit each other; or a loss is not finite.
         """
         try:
@@ -57,21 +58,20 @@ class Tagger(Model):
             from motags.tagger.training import SECTIONS, train  # noqa: PLC0415, what tags films needs no training stack
         except ImportError as error:
             raise MotagsError(f"training needs {error.name}: pip install 'motags[train]'") from None
-        texts, (labels, names) = texts_of(texts), labels_of(Y, tags)
-        ids = [str(id_) for id_ in (range(len(texts)) if ids is None else ids)]
-        titles = [""] * len(texts) if titles is None else [one if isinstance(one, str) else "" for one in titles]
-        columns: dict[str, Sized] = {"rows of tags": labels, "ids": ids, "titles": titles}
+        rules = text_rules or TextRules()
+        entries, (labels, names) = entries_of(films, rules), labels_of(Y, tags)
+        columns: dict[str, Sized | None] = {"rows of tags": labels, "ids": ids, "titles": titles}
         for what, given in columns.items():
-            if len(given) != len(texts):
-                raise MotagsError(f"{len(texts)} texts have {len(given)} {what}: give one for each")
-        if not (names and texts):
-            raise MotagsError(f"there are no {'texts to learn from' if names else 'tags to learn'}")
+            if given is not None and len(given) != len(entries):
+                raise MotagsError(f"{len(entries)} films have {len(given)} {what}: give one for each")
+        if not (names and entries):
+            raise MotagsError(f"there are no {'films to learn from' if names else 'tags to learn'}")
         self.params_ = completed(SECTIONS, {name: getattr(self, name) for name in SECTIONS})
         self.version_ = ""
-        self.tags_, self.text_rules_ = names, text_rules or TextRules()
+        self.tags_, self.text_rules_ = names, rules
         self.kinds_ = [(kinds or {}).get(tag, "") for tag in names]
         self.descriptions_ = [(descriptions or {}).get(tag, "") for tag in names]
-        train(self, self.params_, self.random_state, texts, labels, ids, titles, encoder)
+        train(self, self.params_, self.random_state, named(entries, ids, titles), labels, encoder)
         return self
 
     def save(self, folder: Path | str) -> None:

@@ -1,8 +1,9 @@
 """Training of the model: each kind of evidence, then the ranker, on evidence of films that its models have not seen."""
 
 import logging
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -11,7 +12,8 @@ from sentence_transformers import SentenceTransformer
 from motags.dataset.split import folds_of
 from motags.errors import MotagsError
 from motags.evidence.encoder_training import TagEncoderParams, answers_of, logits_of, lower_states, tune
-from motags.evidence.kinds import evidence
+from motags.evidence.facts_training import FactsParams, fit_facts
+from motags.evidence.kinds import Kind
 from motags.evidence.label_attention import (
     TagAttention,
     TagEncoder,
@@ -23,7 +25,9 @@ from motags.evidence.label_attention import (
 )
 from motags.evidence.names_training import fit_names
 from motags.evidence.torch_encoder import TorchEncoder
+from motags.evidence.vectors_training import VectorsParams, fit_vectors
 from motags.evidence.words_training import WordsParams, fit_words
+from motags.films.text import Entry, TextField
 from motags.paper.clusterer import Clusterer
 from motags.paper.embedder import EmbedderParams, pretrained, refuse_too_many_tokens
 from motags.params import Params
@@ -32,7 +36,8 @@ from motags.tagger.model import Model
 from motags.tagger.ranker import RankerParams, share
 from motags.tagger.training_films import TrainingFilms
 
-KINDS = ("encoder", "words", "name", "description")
+PICTURES = ("poster", "trailer")
+OWN_KINDS = ("words", "names", "facts", *PICTURES)  # all others are a user's vectors
 MOST_PAIRS = 4_000_000  # (film, tag) pairs that the ranker learns from
 log = logging.getLogger(__name__)
 
@@ -40,10 +45,14 @@ log = logging.getLogger(__name__)
 class TaggerParams(Params):
     """Section `tagger` of params.yaml."""
 
+    fields: list[TextField]
+    evidence: list[Literal["words", "names", "facts", "poster", "trailer", "vectors"]]
     folds: Annotated[int, Field(ge=2, le=20)]
     clusters: Annotated[int, Field(ge=1, le=10_000)]
     encoder: TagEncoderParams
     words: WordsParams
+    facts: FactsParams
+    vectors: VectorsParams
     ranker: RankerParams
 
 
@@ -51,24 +60,25 @@ SECTIONS: dict[str, Any] = {"tagger": TaggerParams, "embedder": EmbedderParams}
 
 
 class Training:
-    """One training of a tagger on n texts and Y (n, t) bool."""
+    """One training of a tagger on n films and Y (n, t) bool."""
 
     def __init__(
-        self, model: Model, params: Mapping[str, Any], seed: int, texts: list[str], Y: np.ndarray,
+        self, model: Model, params: Mapping[str, Any], seed: int, films: list[Entry], Y: np.ndarray,
         encoder: SentenceTransformer | None,
     ) -> None:  # fmt: skip
         self.params: TaggerParams = params["tagger"]
         self.embedder: EmbedderParams = params["embedder"]
         self.seed = seed
-        self.texts, self.Y, self.tags = texts, Y, model.tags_
+        self.films, self.texts, self.Y = films, [film.text for film in films], Y
+        self.has_text = np.array([bool(text) for text in self.texts])
+        self.tags, self.descriptions = model.tags_, model.descriptions_
         self.encoder = encoder or pretrained(self.embedder)
         refuse_too_many_tokens(transformer_of(self.encoder), self.embedder)
         self.top = top_layers(self.encoder, self.params.encoder.trained_layers)
-        self.states = lower_states(self.encoder, texts, self.embedder, self.params.encoder.trained_layers)
+        self.states = lower_states(self.encoder, self.texts, self.embedder, self.params.encoder.trained_layers)
         pairs = zip(model.tags_, model.descriptions_, strict=True)
         said = [f"{tag}. {description}".strip() for tag, description in pairs]
         self.start = tag_vectors(self.encoder, said, self.embedder)
-        self.names = fit_names(texts, model.tags_, model.descriptions_, self.seed)
 
     @property
     def needed(self) -> int:
@@ -85,7 +95,8 @@ class Training:
         """
         n, k = len(self.texts), self.params.folds
         one_is_enough = self.needed * k < n
-        fold = folds_of(self.texts, self.Y, max(4 * n // (5 * self.needed), 2) if one_is_enough else k, self.seed)
+        texts = [film.text or film.id for film in self.films]
+        fold = folds_of(texts, self.Y, max(4 * n // (5 * self.needed), 2) if one_is_enough else k, self.seed)
         if fold.max() < 1:
             raise MotagsError("all training films have the same text: the tagger needs films to compare")
         return np.where(fold == 0, 0, -1) if one_is_enough else fold
@@ -95,19 +106,54 @@ class Training:
         rows = np.random.default_rng(self.seed).permutation(len(self.texts))
         return np.sort(rows[fold[rows] >= 0][: self.needed])
 
-    def evidence(self, rows: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, list[TagEncoder]]:
-        """Evidence of the films `rows`, (m, w, t) float32, each from models of the other folds; and their encoders."""
-        values = np.empty((len(rows), len(KINDS), len(self.tags)), dtype=np.float32)
+    def encoders(self, rows: np.ndarray, fold: np.ndarray) -> tuple[np.ndarray, list[TagEncoder]]:
+        """Logits of the films `rows`, (m, 1, t) float32, each by an encoder tuned on the other folds; the encoders."""
+        values = np.empty((len(rows), 1, len(self.tags)), dtype=np.float32)
         encoders = []
         for k in np.unique(fold[rows]):
             log.info("evidence on fold %d of %d", k + 1, fold.max() + 1)
-            train_rows, held_out = np.flatnonzero(fold != k), fold[rows] == k
-            encoders.append(self.tuned(train_rows))
-            logits = logits_of(encoders[-1], self.states.part(rows[held_out]), self.embedder)
-            train_texts = [self.texts[row] for row in train_rows]
-            words = fit_words(train_texts, self.Y[train_rows], self.params.words, self.seed)
-            values[held_out] = evidence(logits, words, self.names, [self.texts[row] for row in rows[held_out]])
+            held_out = fold[rows] == k
+            encoders.append(self.tuned(np.flatnonzero((fold != k) & self.has_text)))
+            values[held_out, 0] = logits_of(encoders[-1], self.states.part(rows[held_out]), self.embedder)
+        values[~self.has_text[rows]] = np.nan
         return values, encoders
+
+    def kinds(self, rows: np.ndarray, fold: np.ndarray) -> dict[str, tuple[Kind, np.ndarray]]:
+        """Each kind of evidence beside the encoder's: a model of all films, and what is said of the films `rows`.
+
+        What is said, (m, r, t) float32, is by models that have not seen the film. Kinds of which too little is known
+        are left out.
+        """
+        learned: dict[str, Callable[[], tuple[Kind, np.ndarray] | None]] = {
+            "words": lambda: self._words(rows, fold),
+            "names": lambda: self._names(rows),
+            "facts": lambda: fit_facts(self.films, self.Y, rows, self.params.facts, self.seed),
+        }
+        for name in self._vectors():
+            learned[name] = partial(fit_vectors, name, self.films, self.Y, rows, self.params.vectors, self.seed)
+        return {name: kind for name, learn in learned.items() if self._is_used(name) and (kind := learn())}
+
+    def _vectors(self) -> list[str]:
+        """The kinds of vectors that films have: of posters, of trailers, then the user's own."""
+        names = {name for film in self.films for name in film.vectors}
+        return [name for name in PICTURES if name in names] + sorted(names.difference(PICTURES))
+
+    def _is_used(self, name: str) -> bool:
+        return (name if name in OWN_KINDS else "vectors") in self.params.evidence
+
+    def _words(self, rows: np.ndarray, fold: np.ndarray) -> tuple[Kind, np.ndarray]:
+        values = np.empty((len(rows), 1, len(self.tags)), dtype=np.float32)
+        for k in np.unique(fold[rows]):
+            train_rows, held_out = np.flatnonzero((fold != k) & self.has_text), fold[rows] == k
+            texts = [self.texts[row] for row in train_rows]
+            words = fit_words(texts, self.Y[train_rows], self.params.words, self.seed)
+            values[held_out] = words.evidence([self.films[row] for row in rows[held_out]])
+        texts = [text for text in self.texts if text]
+        return fit_words(texts, self.Y[self.has_text], self.params.words, self.seed), values
+
+    def _names(self, rows: np.ndarray) -> tuple[Kind, np.ndarray]:
+        names = fit_names([text for text in self.texts if text], self.tags, self.descriptions, self.seed)
+        return names, names.evidence([self.films[row] for row in rows])
 
     def tuned(self, rows: np.ndarray) -> TagEncoder:
         """The top layers tuned on some films."""
@@ -117,43 +163,47 @@ class Training:
 
 
 def train(
-    model: Model, sections: Mapping[str, Any], seed: int, texts: list[str], Y: np.ndarray, ids: list[str],
-    titles: list[str], encoder: SentenceTransformer | None,
+    model: Model, sections: Mapping[str, Any], seed: int, films: list[Entry], Y: np.ndarray,
+    encoder: SentenceTransformer | None,
 ) -> None:  # fmt: skip
     """Train all parts of a model that knows its tags already; see `Tagger.fit`.
 
     Args:
         sections: records of the sections `tagger` and `embedder` of params.yaml.
     """
-    training = Training(model, sections, seed, texts, Y, encoder)
+    training = Training(model, sections, seed, films, Y, encoder)
     params = training.params
     fold = training.folds()
     rows = training.ranker_rows(fold)
-    values, encoders = training.evidence(rows, fold)
+    logits, encoders = training.encoders(rows, fold)
+    kinds = training.kinds(rows, fold)
+    model.evidence_ = {name: kind for name, (kind, _) in kinds.items()}
+    values = np.concatenate([logits, *(own for _, own in kinds.values())], axis=1)
+    texts = training.texts
     apart = fold[rows] if fold.max() else folds_of([texts[row] for row in rows], Y[rows], params.folds, seed)
-    frequency = None if len(rows) == len(texts) else share(Y)
-    out_of_fold = cross_fitted(values, Y[rows], apart, params.ranker, seed, frequency)
+    frequency = None if len(rows) == len(films) else share(Y)
+    out_of_fold = cross_fitted(values, Y[rows], apart, params.ranker, seed, frequency, model.sources_)
     tuned = mean_of(encoders)
     _, embeddings = answers_of(tuned, training.states.part(rows), training.embedder)
     model.encoder_ = TorchEncoder(whole(training.encoder, tuned), training.encoder.tokenizer, training.embedder)
-    model.words_ = fit_words(texts, Y, params.words, seed)
-    model.names_ = training.names
-    model.ranker_ = ranker.fit(values, Y[rows], params.ranker, seed, frequency)
+    model.ranker_ = ranker.fit(values, Y[rows], params.ranker, seed, frequency, model.sources_)
     model.thresholds_ = ranker.thresholds_of(out_of_fold, params.ranker.macro).astype(np.float32)
     model.centroids_ = Clusterer(params.clusters, random_state=seed).fit(embeddings).centroids_
-    film_ids, film_titles = ([column[row] for row in rows] for column in (ids, titles))
-    model.films_ = TrainingFilms(film_ids, film_titles, embeddings, Y[rows], out_of_fold)
-    model.others_ = [ids[row] for row in np.setdiff1d(np.arange(len(texts)), rows)]
+    own = [films[row] for row in rows]
+    ids, titles = [film.id for film in own], [film.title or "" for film in own]
+    model.films_ = TrainingFilms(ids, titles, embeddings, Y[rows], out_of_fold)
+    model.others_ = [films[row].id for row in np.setdiff1d(np.arange(len(films)), rows)]
     model.support_ = Y.sum(0)
 
 
 def cross_fitted(
     evidence: np.ndarray, Y: np.ndarray, fold: np.ndarray, params: RankerParams, seed: int,
-    frequency: np.ndarray | None = None,
+    frequency: np.ndarray | None = None, sources: Sequence[str] = (),
 ) -> np.ndarray:  # fmt: skip
-    """Scores (m, t) float32 of films by rankers that have not seen them; evidence (m, w, t), Y (m, t), fold (m,)."""
+    """Scores (m, t) float32 of films by rankers that have not seen them; see `ranker.fit`; fold (m,)."""
     scores = np.empty(Y.shape, dtype=np.float32)
     for k in np.unique(fold):
         held = fold == k
-        scores[held] = ranker.fit(evidence[~held], Y[~held], params, seed, frequency).predict_proba(evidence[held])
+        fitted = ranker.fit(evidence[~held], Y[~held], params, seed, frequency, sources)
+        scores[held] = fitted.predict_proba(evidence[held])
     return scores

@@ -160,10 +160,10 @@ class Review:
     async def why(self, request: Request, film_id: FilmId, tag: TagName) -> dict[str, str]:
         """Why a film has a score for a tag. One explanation is made at a time, and nothing else waits for it."""
         self._me(request)
-        film = await anyio.to_thread.run_sync(self._film, film_id)
-        if not (film["text"] and self.scorer.knows(tag)):
-            raise HTTPException(404, "the model has no such tag, or the film no text")
-        explained = partial(self.scorer.why, film_id, film["text"], tag)
+        await anyio.to_thread.run_sync(self._film, film_id)
+        if not self.scorer.knows(tag):
+            raise HTTPException(404, "the model has no such tag")
+        explained = partial(self.scorer.why, film_id, tag)
         reason = await anyio.to_thread.run_sync(explained, limiter=self._explaining)
         return {"html": self.pages.part("why", tag=tag, reason=reason), "text": self.pages.part("text", reason=reason)}
 

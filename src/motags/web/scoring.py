@@ -1,21 +1,24 @@
 """What the model says: suggestions made ahead in the background, one film at once, and why."""
 
+import json
 import logging
 import sqlite3
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 from motags.active_learning.explain import explain
+from motags.films.text import Entry
 from motags.tagger.model import Model
 from motags.web.store import ReviewStore, Scored
 
 BATCH = 32  # films scored at once in the background: a film that a reviewer waits for comes after one such batch
 NEAR_MISSES = 5  # tags below their thresholds that are shown too, the closest ones
 PAUSE = 30.0  # seconds after the file could not be read or written
+MOST_FACTS = 6  # that are shown, the strongest
 EXPLANATIONS = 512  # kept in memory
 
 log = logging.getLogger(__name__)
@@ -23,9 +26,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a text has a score for a tag.
+    """Why a film has a score for a tag.
 
     Attributes:
+        sources, facts: kinds of evidence and facts of the film, each with by how much it moves the tag's log odds.
         pieces: the text, cut where words begin or end that carry the score; each with a weight from -1 to 1.
         films: titles of the nearest training films that bear the tag, and their similarity.
         typical: tags of the text's cluster.
@@ -33,6 +37,8 @@ class Reason:
 
     score: float
     threshold: float
+    sources: tuple[tuple[str, float], ...]
+    facts: tuple[tuple[str, float], ...]
     pieces: tuple[tuple[str, float], ...]
     films: tuple[tuple[str, float], ...]
     typical: tuple[str, ...]
@@ -76,19 +82,20 @@ class Scorer:
 
     def need(self, film: sqlite3.Row) -> None:
         """Score a film now if this version of the model has not."""
-        if film["text"] and film["version"] != self.model.version_:
+        if film["version"] != self.model.version_:
             self._score([film])
 
     def _score(self, films: Sequence[sqlite3.Row]) -> None:
         ids = [film["id"] for film in films]
         with self._busy:
-            scores = self.model.held_out(ids, self.model.score([film["text"] for film in films]))
-        self.store.suggest(self.model.version_, self._read(ids, scores))
+            scored = self.model.score([self.entry(film) for film in films])
+        scores = self.model.held_out(ids, scored)
+        self.store.suggest(self.model.version_, self._read(ids, scores, scored.known))
 
-    def _read(self, films: Sequence[str], scores: np.ndarray) -> list[Scored]:
+    def _read(self, films: Sequence[str], scores: np.ndarray, known: np.ndarray) -> list[Scored]:
         thresholds = self.model.thresholds_
-        uncertainties = uncertainty(scores, thresholds)
-        visible = tags_to_show(scores, thresholds) | self._catalogued(films)
+        uncertainties = np.where(known, uncertainty(scores, thresholds), -1.0)
+        visible = (tags_to_show(scores, thresholds) | self._catalogued(films)) & known[:, None]
         return [
             Scored(
                 film,
@@ -108,14 +115,24 @@ class Scorer:
             Y[i, [self._column[tag] for tag in self.store.catalogued(film) if tag in self._column]] = True
         return Y
 
-    def _why(self, film: str, text: str, tag: str) -> Reason:
+    def entry(self, film: sqlite3.Row) -> Entry:
+        """What the model reads of a film of the review."""
+        entry = self.model.text_rules_.entry(json.loads(film["record"]))
+        assert isinstance(entry, Entry)  # noqa: S101, the film was read before it was stored
+        return replace(entry, text=film["text"])
+
+    def _why(self, film: str, tag: str) -> Reason:
+        row = self.store.film(film)
+        assert row is not None  # noqa: S101, the page shows it
+        entry = self.entry(row)
         with self._busy:
-            score = self.model.held_out([film], self.model.score([text]))[0, self._column[tag]]
-            explanation = explain(self.model, text, [tag], film=film)[0]
+            score = self.model.held_out([film], self.model.score([entry]))[0, self._column[tag]]
+            explanation = explain(self.model, entry, [tag])[0]
         films = tuple((title, float(similarity)) for _, title, similarity in explanation.films)
         return Reason(
-            float(score), explanation.threshold, pieces(text, explanation.words), films, tuple(explanation.cluster_tags)
-        )
+            float(score), explanation.threshold, tuple(explanation.sources), tuple(explanation.facts[:MOST_FACTS]),
+            pieces(entry.text, explanation.words), films, tuple(explanation.cluster_tags),
+        )  # fmt: skip
 
 
 def uncertainty(scores: np.ndarray, thresholds: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ QUEUE = """SELECT * FROM (
 ORDER = "ORDER BY skipped, worth DESC, id LIMIT :limit OFFSET :offset"
 SUGGESTED = """EXISTS (SELECT 1 FROM suggestion AS g WHERE g.film = f.id AND g.given
     AND (:tag = '' OR g.tag = :tag) AND g.score >= :least AND g.score < :most)"""
-UNSCORED = "FROM film LEFT JOIN scored ON film = id WHERE text <> '' AND coalesce(version, '') <> :version"
+UNSCORED = "FROM film LEFT JOIN scored ON film = id WHERE coalesce(version, '') <> :version"
 
 
 @dataclass(frozen=True)
@@ -122,9 +122,9 @@ class ReviewStore:
             )
 
     def unscored(self, version: str, limit: int, after: str = "") -> list[sqlite3.Row]:
-        """Films (id, text) that this version of the model has not scored yet, by id; those after one of them."""
+        """Films (id, text, record) not scored yet by this version of the model, by id; those after one of them."""
         return self.database.read(
-            f"SELECT id, text {UNSCORED} AND id > :after ORDER BY id LIMIT :limit",
+            f"SELECT id, text, record {UNSCORED} AND id > :after ORDER BY id LIMIT :limit",
             version=version,
             after=after,
             limit=limit,
