@@ -144,9 +144,9 @@ def _minutes(text: str) -> int | None:
 def names_separator(texts: Iterable[str], field: str) -> tuple[str, bool]:
     """What stands between the names of a column's texts, and whether commas had to be judged. It refuses nothing.
 
-    `|`, `;`, tabs and line ends stand in no name, and separate. Commas separate people where most texts that hold one
-    have two words on either side, or hold more than one; companies, where most texts hold one or most parts recur;
-    countries and languages always. `/` and `#` separate as commas do between companies. Otherwise a text is one name.
+    `|`, `;`, tabs and line ends stand in no name, and separate. Commas separate where most texts that hold one hold
+    several; people also where most have two words on either side; companies where most texts hold one or most parts
+    recur, as `/` and `#` do; countries and languages always. Otherwise a text is one name.
     """
     texts = [unescaped(text.strip()) for text in texts if text.strip() and in_brackets(text.strip()) is None]
     splitters = {own: _splitter(own, field) for own in SEPARATORS}
@@ -171,7 +171,11 @@ def _separates(separator: str, texts: list[list[str]], field: str) -> bool:
     several = [names for names in texts if len(names) > 1]
     if separator in IN_NO_NAME or (separator == "," and field in CODES):
         return True
-    if separator == "," and field in PEOPLE:
-        whole = sum(all(len(name.split()) > 1 for name in names) for names in several)
-        return max(whole, sum(len(names) > 2 for names in several)) > CERTAIN * len(several)
+    if separator == ",":
+        lists = sum(len(names) > 2 for names in several)
+        if field in PEOPLE:
+            whole = sum(all(len(name.split()) > 1 for name in names) for names in several)
+            return max(whole, lists) > CERTAIN * len(several)
+        if lists > CERTAIN * len(several):
+            return True
     return len(several) > CERTAIN * len(texts) or recurring(texts) >= CERTAIN
