@@ -26,7 +26,7 @@ def test_check_says_what_is_understood(tmp_path: Path) -> None:
         "  columns taken: id = film, title = Titel, synopsis = overview",
         "  1 cells say nothing (\\N, N/A and the like)",
         "  columns ignored: extra",
-        "2 films: plot 0, synopsis 2, lead 0, tags 1; 2 tags in all",
+        "2 films: synopsis 2, tags 1; 2 tags in all",
         "1 rows set aside: title 1",
         "  films.csv, line 4: title: Input should be a valid string (got 'None')",
         "first films:",

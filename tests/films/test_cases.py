@@ -128,7 +128,10 @@ def test_backslashes_before_quotes_are_read(name: str) -> None:
 
 
 def test_a_text_with_markup_is_read_as_the_plain_one() -> None:
-    entries = [TextRules().entry(row) for _, row in Reading(CASES / "25-html-in-texts/films.jsonl", with_tags=False)]
+    entries = [
+        TextRules(fields=("text",)).entry(row)
+        for _, row in Reading(CASES / "25-html-in-texts/films.jsonl", with_tags=False)
+    ]
     plain, html = (entry.text for entry in entries if isinstance(entry, Entry))
     assert plain == html == "A sheriff & his wife hunt the outlaw who robbed the railway."
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from builders import as_csv, as_jsonl, as_parquet, put
 from motags.errors import MotagsError
-from motags.films.catalogue import SetAside, read_catalogue, read_films, summary, write_rows
+from motags.films.catalogue import HAVING, SetAside, read_catalogue, read_films, summary, write_rows
 from motags.films.film import COLUMNS, Film, Origin, Tag
 from motags.films.markup import shown_text
-from motags.films.values import NOTHING, plain_text
+from motags.films.values import FACTS, LISTS, NOTHING, plain_text
 
 BLANK: dict[str, Any] = dict.fromkeys(["year", "plot", "synopsis", "lead", "tagline"])
 ROWS: list[dict[str, Any]] = [
@@ -42,8 +42,9 @@ def only(tmp_path: Path, **fields: Any) -> Film:
 
 
 def row_of(film: Film) -> dict[str, Any]:
-    """What a catalogue says of a film."""
-    return film.model_dump(include=set(COLUMNS)) | {"tags": names(film)}
+    """What a catalogue says of a film; of facts those that it has."""
+    told = film.model_dump(include=set(COLUMNS)) | {"tags": names(film)}
+    return {name: value for name, value in told.items() if value or name not in FACTS}
 
 
 def names(film: Film) -> list[str]:
@@ -110,11 +111,11 @@ def test_a_csv_cell_may_be_long_and_a_row_short(tmp_path: Path) -> None:
 
 
 def test_columns_that_are_ignored_are_named_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    rows = [row | {"runtime": 90, "country": "Chile"} for row in ROWS]
+    rows = [row | {"votes": 90, "Wiki Page": "Bells"} for row in ROWS]
     with caplog.at_level(logging.INFO, "motags.films"):
         read_catalogue(catalogue(tmp_path, "jsonl", rows), 0.0)
         read_catalogue(catalogue(tmp_path, "csv", ROWS), 0.0)
-    assert [line.split(": ", 1)[1] for line in caplog.messages] == ["columns ignored: country, runtime"]
+    assert [line.split(": ", 1)[1] for line in caplog.messages] == ["columns ignored: Wiki Page, votes"]
 
 
 def test_a_catalogue_can_not_say_what_only_we_know(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -314,8 +315,9 @@ def test_a_flipped_byte_in_parquet_is_a_sentence_or_a_film_not_a_crash(
         assert len(films) + len(aside) <= 3
 
 
+SILENT = {word.casefold() for word in NOTHING}
 PLAIN = (
-    st.text().map(lambda text: plain_text(shown_text(text)) or "").filter(lambda text: text.casefold() not in NOTHING)
+    st.text().map(lambda text: plain_text(shown_text(text)) or "").filter(lambda text: text.casefold() not in SILENT)
 )
 TEXTS = PLAIN.filter(bool)
 FILMS = st.lists(
@@ -325,6 +327,8 @@ FILMS = st.lists(
         title=TEXTS,
         year=st.none() | st.integers(1870, 2100),
         **dict.fromkeys(["plot", "synopsis", "lead", "tagline"], st.none() | PLAIN),
+        **dict.fromkeys(LISTS, st.lists(TEXTS, max_size=2, unique=True)),
+        runtime=st.none() | st.integers(1, 1000),
         tags=st.lists(st.builds(Tag, name=TEXTS, kind=st.sampled_from([None, "genre", "keyword"]))),
         ids=st.dictionaries(st.text(), st.text(), max_size=2),
         posters=st.lists(st.text(), max_size=2),
@@ -381,7 +385,7 @@ def test_a_summary_counts_what_films_have(tmp_path: Path) -> None:
     films, aside = read_catalogue(catalogue(tmp_path, "jsonl", [*ROWS, {"id": "x"}]), 1.0)
     assert summary(iter(films), aside) == {
         "films": 3,
-        "having": {"plot": 1, "synopsis": 2, "lead": 1, "tags": 2},
+        "having": dict.fromkeys(HAVING, 0) | {"plot": 1, "synopsis": 2, "lead": 1, "tagline": 1, "tags": 2},
         "tags": 3,
         "set_aside": 1,
         "set_aside_for": {"title": 1},

@@ -348,7 +348,8 @@ def test_odd_titles_find_nothing_and_set_no_film_aside(wiki: MediaWiki, tmp_path
 def test_tmdb_alone_asks_nobody_else(world: Sites, tmp_path: Path) -> None:
     counts = start(world, tmp_path, ["tmdb"], films=25)
     synopses = sum(bool(film["overview"]) for film in FILMS[:25])
-    assert counts["having"] == {"plot": 0, "synopsis": synopses, "lead": 0, "tags": 25}
+    having = {field: counts["having"][field] for field in ("plot", "synopsis", "lead", "tags")}
+    assert having == {"plot": 0, "synopsis": synopses, "lead": 0, "tags": 25}
     assert not world.fronts["wikipedia"].seen
     assert not world.fronts["wikidata"].seen
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motags.errors import MotagsError
 from motags.films.files import Row
-from motags.films.reading import MAX_SET_ASIDE, Reading, ReadingRules
+from motags.films.reading import MAX_SET_ASIDE, TOLD, Reading, ReadingRules
 from motags.films.text import Entry, TextRules
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ TaggedFilm = dict[str, Any]  # id, title, tags: [{tag, score}, ...] best first, 
 
 
 DIGITS = 4  # of a score: more would differ between processors
-TOLD = 5  # rows set aside that the log tells of
 EARLY = 10_000  # rows: before that many, only what would be too much among them stops a run
 
 

@@ -41,7 +41,7 @@ def check(file: Path, max_set_aside: float, rules: "ReadingRules") -> None:
     lines = [
         f"{reading.name}: columns {', '.join(f'{own} = {name}' for own, name, _ in reading.columns)}",
         *(f"  {said}" for said in reading.said()),
-        f"{counts['films']:,} films: {_parts(counts['having'])}; {counts['tags']:,} tags in all",
+        f"{counts['films']:,} films: {_parts(counts['having']) or 'nothing is known'}; {counts['tags']:,} tags in all",
     ]
     if aside:
         lines.append(f"{len(aside):,} rows set aside: {_parts(counts['set_aside_for'])}")
@@ -52,7 +52,7 @@ def check(file: Path, max_set_aside: float, rules: "ReadingRules") -> None:
 
 
 def _parts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {number:,}" for name, number in counts.items())
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items() if number)
 
 
 def _line(film: "Film") -> str:

@@ -85,7 +85,8 @@ def films_of(job: "Job") -> "Iterator[Entry]":
     Raises:
         MotagsError: the file can't be read, or too many of its rows can't be used.
     """
-    from motags.batch.job import TOLD, Count  # noqa: PLC0415
+    from motags.batch.job import Count  # noqa: PLC0415
+    from motags.films.reading import TOLD  # noqa: PLC0415
 
     count, first = Count(), None
     for chunk in job.chunks():

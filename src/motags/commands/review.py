@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from motags.films.reading import ReadingRules
     from motags.web.exports import Counts
 
-TOLD = 5  # tasks set aside that are named one by one
 PATH = click.Path(path_type=Path)
 DECISIONS = click.option("--decisions", type=PATH, default="review.sqlite", help="File of the decisions.")
 FORMATS = click.Choice(["catalogue", "label-studio", "table"])
@@ -85,6 +84,7 @@ def review_import(source: Path, decisions: Path) -> None:
     \b
     Example: motags review-import label-studio.json --decisions review.sqlite
     """
+    from motags.films.reading import TOLD  # noqa: PLC0415
     from motags.web.label_studio import read_label_studio  # noqa: PLC0415
 
     back = read_label_studio(decisions, source)

@@ -2,20 +2,25 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
 from motags.errors import MotagsError
 from motags.films.files import Row
 from motags.films.film import Film, film_of
-from motags.films.reading import Reading, ReadingRules
+from motags.films.reading import TOLD, Reading, ReadingRules
+from motags.films.values import FACTS
 
 log = logging.getLogger(__name__)
 
-TOLD = 5  # rows set aside that the log tells of
+CRAWL_LIMIT = "crawl.max_set_aside ="  # what the user of a crawl calls the share that may be set aside
+HAVING = ("plot", "synopsis", "lead", "tagline", *FACTS, "tags")  # what a summary counts films with
+
+Made = TypeVar("Made")
 
 
 class SetAside(BaseModel):
@@ -30,8 +35,8 @@ def read_catalogue(
 ) -> tuple[list[Film], list[SetAside]]:
     """Read a catalogue: JSON, CSV (with a header) or parquet, plain or gzipped.
 
-    Columns: id, title, year, plot, synopsis, lead, tagline, text, tags (a list, or text with a separator), and names
-    that other catalogues have for them. Others are ignored. What is taken, changed and ignored is said once in the log.
+    Columns: those of `values.READ`, and names that other catalogues have for them. Others are ignored. What is taken,
+    changed and ignored is said once in the log.
 
     Args:
         path: a file whose name says which kind it is, with or without .gz.
@@ -43,11 +48,28 @@ def read_catalogue(
     Raises:
         MotagsError: the file is missing, of another kind, damaged, empty, has no column of texts or too many bad rows.
     """
-    reading, aside = Reading(path, rules), list[SetAside]()
-    films = sorted((film for film, _ in usable_films(reading, aside)), key=lambda film: film.id)
-    tell(reading, aside)
-    refuse_if_bad(len(films), aside, max_set_aside)
-    return films, aside
+    return sorted_films(Reading(path, rules), max_set_aside, CRAWL_LIMIT, lambda film, _: film)
+
+
+def sorted_films(
+    reading: Reading, max_set_aside: float, limit: str, made: Callable[[Film, dict[str, Any]], Made]
+) -> tuple[list[Made], list[SetAside]]:
+    """What is made of each film and its row, sorted by id; and the rows set aside. It says what was understood.
+
+    Args:
+        max_set_aside: the largest share of rows that may be set aside, from 0 to 1; limit: what the user calls it.
+
+    Raises:
+        MotagsError: as `read_catalogue`.
+    """
+    aside: list[SetAside] = []
+    films = [(film.id, made(film, row)) for film, row in usable_films(reading, aside)]
+    films.sort(key=itemgetter(0))
+    if said := reading.said():
+        log.info("%s: %s", reading.source, "; ".join(said))
+    warn_of(aside)
+    refuse_if_bad(len(films), aside, max_set_aside, limit)
+    return [own for _, own in films], aside
 
 
 def usable_films(reading: Reading, aside: list[SetAside]) -> Iterator[tuple[Film, dict[str, Any]]]:
@@ -66,13 +88,6 @@ def usable_films(reading: Reading, aside: list[SetAside]) -> Iterator[tuple[Film
         raise MotagsError(f"{reading.source or reading.name} holds no films: a catalogue has one row per film")
 
 
-def tell(reading: Reading, aside: list[SetAside]) -> None:
-    """Say in the log what was understood of a catalogue that is read, and what was set aside first."""
-    if said := reading.said():
-        log.info("%s: %s", reading.source, "; ".join(said))
-    warn_of(aside)
-
-
 def warn_of(aside: list[SetAside]) -> None:
     """Say in the log what was set aside first."""
     for row in aside[:TOLD]:
@@ -86,9 +101,7 @@ def _rows(reading: Reading) -> Iterator[Row]:
         raise MotagsError(f"{reading.source} is missing: crawl.catalogue names the catalogue to read") from None
 
 
-def refuse_if_bad(
-    films: int, aside: list[SetAside], max_set_aside: float, limit: str = "crawl.max_set_aside ="
-) -> None:
+def refuse_if_bad(films: int, aside: list[SetAside], max_set_aside: float, limit: str = CRAWL_LIMIT) -> None:
     """Raise MotagsError where too large a share was set aside; it names the field that most are set aside for.
 
     Args:
@@ -114,11 +127,11 @@ def field_of(row: SetAside) -> str:
 
 def summary(films: Iterable[Film], aside: list[SetAside]) -> dict[str, object]:
     """How many films there are, how many have what, and for which field (or form) others were set aside."""
-    having = Counter({"plot": 0, "synopsis": 0, "lead": 0, "tags": 0})
+    having = Counter(dict.fromkeys(HAVING, 0))
     count, tags = 0, 0
     for film in films:
         count, tags = count + 1, tags + len(film.tags)
-        having.update(field for field in having if getattr(film, field))
+        having.update(field for field in HAVING if getattr(film, field))
     return {
         "films": count,
         "having": dict(having),

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from motags.errors import MotagsError
-from motags.films.values import READ
+from motags.films.values import FACTS, LISTS, READ
 
 TEXTS = ("text", "plot", "synopsis", "lead")  # columns that a film's text is taken from
 
-# In TMDB, MovieLens, IMDb, Kaggle's Wikipedia plots, Netflix titles and the like; the first that is there counts, and
-# of tags all. Case, blanks, hyphens and underscores make no difference.
+# In TMDB, MovieLens, IMDb, Kaggle's Wikipedia plots, Netflix titles and the like; the first that is there counts, of
+# tags all, and of numbered columns (Star1, Star2) too. Case, blanks, hyphens and underscores make no difference.
 KNOWN: dict[str, tuple[str, ...]] = {
     "id": ("film id", "movie id", "show id", "tconst", "tmdb id", "imdb id", "imdb title id", "wikidata id", "item id"),
     "title": ("primary title", "series title", "movie title", "film title", "movie name", "film name", "name", "film",
@@ -23,10 +23,21 @@ KNOWN: dict[str, tuple[str, ...]] = {
                  "long description", "logline", "movie description"),
     "lead": ("extract", "abstract"),
     "tagline": ("taglines",),
+    "directors": ("director", "directed by", "director name"),
+    "writers": ("writer", "written by", "screenwriter", "screenwriters", "authors"),
+    "cast": ("actors", "starring", "star", "star 1", "star 2", "star 3", "star 4", "actor 1 name", "actor 2 name",
+             "actor 3 name"),
+    "companies": ("production companies", "production company", "company", "studio", "studios"),
+    "countries": ("production countries", "country", "country of origin", "origin country"),
+    "languages": ("original language", "language", "spoken languages"),
+    "runtime": ("runtime minutes", "runtime (minutes)", "running time", "duration"),
+    "poster": ("poster path",),
+    "trailer": ("trailer path",),
     "tags": ("genres", "genre", "listed in", "keywords", "plot keywords"),
 }  # fmt: skip
 KINDS = {"genres": "genre", "genre": "genre", "keywords": "keyword", "plotkeywords": "keyword"}
 OWN_OUTPUT = {"id", "title", "tags", "cluster", "model_version"}  # of `motags tag`
+NUMBERED = re.compile(r"\d")
 SHOWN = 20  # columns that a message names
 
 
@@ -71,11 +82,14 @@ def _known(field: str, by_folded: Mapping[str, list[str]], chosen: set[str], cat
     for known in (field, *KNOWN[field]):
         own = [name for name in by_folded.get(folded(known), []) if name not in chosen]
         own = [known] if known in own and own.count(known) == 1 else own
+        own = own[:1] if field in FACTS else own  # a fact is no reason to refuse a catalogue
         if len(own) > 1:
             raise MotagsError(f"{catalogue}: its header names {own[0]!r} twice: keep one of the columns")
         found += [Column(field, name, KINDS.get(folded(known))) for name in own]
     if field == "tags" and len(found) > 1 and folded(found[0].name) != "tags":
         return found  # genres beside keywords
+    if field in LISTS and found and NUMBERED.search(found[0].name):
+        return [column for column in found if NUMBERED.search(column.name)]
     return [column._replace(kind=None) for column in found[:1]]
 
 

@@ -4,7 +4,7 @@ import ast
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import unescape
 from typing import Any
 
@@ -33,7 +33,8 @@ def tag_list(value: Any, cleaner: Cleaner, separator: str = "|", kind: str | Non
     """
     if isinstance(value, bytes | str):
         text = cleaner.text(value)
-        value = [] if text is None else listed(text, cleaner, separator)
+        cleaner.counts["lists"] += text is not None and in_brackets(text) is not None
+        value = [] if text is None else listed(text, separator)
     if not isinstance(value, list | tuple | set | frozenset):
         return [] if value is None or value != value else value  # noqa: PLR0124, only NaN differs from itself
     tags = []
@@ -55,14 +56,25 @@ def _name(tag: Any, cleaner: Cleaner) -> Any:
     return {"name": name} if isinstance(name, str) else name
 
 
-def listed(text: str, cleaner: Cleaner, separator: str) -> list[Any]:
+def listed(text: str, separator: str | re.Pattern[str]) -> list[Any]:
     """The parts of a text: of a list written as text, or between separators. Raises ValueError."""
+    if (bracketed := in_brackets(text)) is not None:
+        return _parsed(bracketed)
+    if isinstance(separator, re.Pattern):
+        return separator.split(unescaped(text))
+    return unescaped(text).split(separator) if separator else [text]
+
+
+def in_brackets(text: str) -> str | None:
+    """The list that a text is, without numpy's call around it; None where it is no list."""
     inner = CALL.fullmatch(text)
     bracketed = inner[1].strip() if inner else text
-    if is_bracketed(bracketed):
-        cleaner.counts["lists"] += 1
-        return _parsed(bracketed)
-    return unescape(NO_ENTITY.sub("&amp;", text)).split(separator) if separator else [text]
+    return bracketed if is_bracketed(bracketed) else None
+
+
+def unescaped(text: str) -> str:
+    """A text without entities, whose semicolons would separate."""
+    return unescape(NO_ENTITY.sub("&amp;", text)) if "&" in text else text
 
 
 def is_bracketed(text: str) -> bool:
@@ -88,11 +100,18 @@ def _parsed(text: str) -> list[Any]:
             value = ast.literal_eval(text)
         except (ValueError, SyntaxError, MemoryError, RecursionError, TypeError):
             value = None
-    if isinstance(value, dict) and not isinstance(value.get("name"), str):
-        value = list(value.values()) if value and all(str(key).startswith("/m/") for key in value) else None  # Freebase
+    if isinstance(value, dict):
+        value = of_object(value)
     if value is None:
         raise ValueError(f"a list in no notation that is known (got {text[:40]!r})")
     return list(value) if isinstance(value, list | tuple | set) else [value]
+
+
+def of_object(value: dict[Any, Any]) -> list[Any] | None:
+    """The parts of a list that is one object: itself, or names by their ids in Freebase; None where it is neither."""
+    if isinstance(value.get("name"), str):
+        return [value]
+    return list(value.values()) if value and all(str(key).startswith("/m/") for key in value) else None
 
 
 def separator_of(texts: Iterable[str], name: str) -> str:
@@ -104,10 +123,10 @@ def separator_of(texts: Iterable[str], name: str) -> str:
         MotagsError: two are as likely, or one stands in some texts and may or may not be one.
     """
     texts = [text.strip() for text in texts if text.strip() and not is_bracketed(text.strip())]
-    texts = [unescape(NO_ENTITY.sub("&amp;", text)) for text in texts if not CALL.fullmatch(text)]
+    texts = [unescaped(text) for text in texts if not CALL.fullmatch(text)]
     shares = {own: sum(own in text for text in texts) / len(texts) for own in SEPARATORS} if texts else {}
     held = sorted((own for own in shares if shares[own]), key=lambda own: -shares[own])
-    sure = [own for own in held if shares[own] > CERTAIN or _recurring(own, texts) >= CERTAIN]
+    sure = [own for own in held if shares[own] > CERTAIN or recurring(text.split(own) for text in texts) >= CERTAIN]
     if "|" in held and (not sure or shares["|"] >= shares[sure[0]]):
         return "|"
     if not sure:
@@ -120,11 +139,11 @@ def separator_of(texts: Iterable[str], name: str) -> str:
     return sure[0]
 
 
-def _recurring(separator: str, texts: list[str]) -> float:
-    """Of the parts of texts with a separator the share that stands in more than one text."""
-    parts = [{part.strip().casefold() for part in text.split(separator)} - {""} for text in texts]
-    counts = Counter(part for own in parts for part in own)
-    split = [part for own, text in zip(parts, texts, strict=True) if separator in text for part in own]
+def recurring(texts: Iterable[Sequence[str]]) -> float:
+    """Of the parts of texts that have several the share that stands in more than one text."""
+    parts = [({part.strip().casefold() for part in text} - {""}, len(text) > 1) for text in texts]
+    counts = Counter(part for own, _ in parts for part in own)
+    split = [part for own, several in parts if several for part in own]
     return sum(counts[part] > 1 for part in split) / len(split) if split else 0.0
 
 

@@ -11,9 +11,8 @@ from typing import Any
 from motags.films.markup import TOKEN, shown_text
 
 LISTS = ("directors", "writers", "cast", "companies", "countries", "languages")
-READ = (
-    "id", "title", "year", "text", "plot", "synopsis", "lead", "tagline", *LISTS, "runtime", "poster", "trailer", "tags",
-)  # what a catalogue can say
+FACTS = (*LISTS, "runtime", "poster", "trailer")  # what never costs a film where it can't be read
+READ = ("id", "title", "year", "text", "plot", "synopsis", "lead", "tagline", *FACTS, "tags")  # what a catalogue says
 
 # Words that programs write where there is nothing; section `crawl` of params.yaml holds the same list
 NOTHING = (
@@ -69,7 +68,8 @@ class Cleaner:
         nothing: words that stand for nothing, whatever their case.
 
     Attributes:
-        counts: of cells by what was done to them: `nothing`, `markup`, `invisible`, `years`, `ids`, `tags`, `lists`.
+        counts: of cells by what was done to them: `nothing`, `markup`, `invisible`, `years`, `ids`, `tags`, `lists`,
+            `facts`, `files`.
     """
 
     def __init__(self, nothing: AbstractSet[str]) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 from motags.errors import MotagsError
 from motags.films.catalogue import (
+    CRAWL_LIMIT,
     SetAside,
     read_films,
     refuse_if_bad,
+    sorted_films,
     summary,
-    tell,
-    usable_films,
     warn_of,
     write_rows,
 )
@@ -106,9 +106,7 @@ def _templates(counts: Counter[tuple[str, str]]) -> dict[str, int]:
 
 def _read(params: CrawlParams) -> tuple[list[Film], list[SetAside], dict[str, Any]]:
     """The films of the catalogue, what was set aside, and how many cells were changed in which way."""
-    reading, aside = Reading(Path(params.catalogue), params.reading_rules), list[SetAside]()
-    films = sorted((film for film, _ in usable_films(reading, aside)), key=lambda film: film.id)
-    tell(reading, aside)
-    refuse_if_bad(len(films), aside, params.max_set_aside)
+    reading = Reading(Path(params.catalogue), params.reading_rules)
+    films, aside = sorted_films(reading, params.max_set_aside, CRAWL_LIMIT, lambda film, _: film)
     changed = {change: number for change, number in reading.counts.items() if number}
     return films, aside, {"changed": changed} if changed else {}

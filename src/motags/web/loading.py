@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from motags.dataset.tag_vocabulary import composed
-from motags.films.catalogue import SetAside, refuse_if_bad, tell, usable_films
+from motags.films.catalogue import sorted_films
 from motags.films.film import Film, Tag
 from motags.films.reading import MAX_SET_ASIDE, Reading, ReadingRules
 from motags.films.text import Entry
@@ -24,16 +25,15 @@ def take(
     Raises:
         MotagsError: the file can't be read, has no film, or too many of its rows can't be used.
     """
-    reading, aside = Reading(catalogue, rules), list[SetAside]()
     tags = list(zip(model.tags_, model.kinds_, map(float, model.thresholds_), strict=True))
     spelled = _Spelling(model.tags_)
-    films = []
-    for film, row in usable_films(reading, aside):
+
+    def with_text(film: Film, row: dict[str, Any]) -> tuple[Film, str]:
         entry = model.text_rules_.entry(row)
-        films.append((spelled.film(film), entry.text if isinstance(entry, Entry) else ""))
-    tell(reading, aside)
-    refuse_if_bad(len(films), aside, max_set_aside, "--max-set-aside")
-    store.take(sorted(films, key=lambda own: own[0].id), tags)
+        return spelled.film(film), entry.text if isinstance(entry, Entry) else ""
+
+    films, _ = sorted_films(Reading(catalogue, rules), max_set_aside, "--max-set-aside", with_text)
+    store.take(films, tags)
 
 
 class _Spelling:
