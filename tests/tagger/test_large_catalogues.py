@@ -51,7 +51,7 @@ def encoder(tiny_encoder: Path) -> SentenceTransformer:
 
 def test_coefficients_that_are_too_many_for_a_table_give_the_same_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0)
-    monkeypatch.setattr(regressions, "MOST_COEFFICIENTS", whole.coef.size - 1)
+    monkeypatch.setattr(regressions, "MOST_COEFFICIENTS", np.asarray(whole.regressions.coef).size - 1)
     monkeypatch.setattr(regressions, "KEPT", len(whole.tfidf.vocabulary) - 1)
     found = fit_words(SAMPLE_TEXTS, SAMPLE_LABELS, WORDS_PARAMS, 0)
     assert isinstance(found.regressions.coef, SparseRows)
@@ -70,8 +70,7 @@ def test_each_tag_keeps_its_largest_coefficients_and_they_are_kept_in_its_folder
     for tag, column in enumerate(whole.T):
         kept = np.sort(np.abs(fitted.regressions.coef.values[fitted.regressions.coef.columns == tag]))
         np.testing.assert_array_equal(kept, np.sort(np.abs(column))[-20:])
-    arrays, vocabulary = fitted.state()
-    again = Words.restored(arrays, vocabulary, WORDS_PARAMS.max_ngram)
+    again = Words.restored(*fitted.state())
     np.testing.assert_array_equal(again.logits(NEW_TEXTS), fitted.logits(NEW_TEXTS))
     assert macro_auc(SAMPLE_LABELS, fitted.logits(SAMPLE_TEXTS)) > 0.9
 

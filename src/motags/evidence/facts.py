@@ -63,7 +63,7 @@ class Facts:
         """What was learned, as arrays, and the facts in the order of their rows."""
         regressions = {f"regressions.{name}": array for name, array in self.regressions.state().items()}
         ratios = {f"ratios.{name}": array for name, array in self.ratios.state().items()}
-        own = {"idf": self.idf, "films": self.films, "shrinkage": np.array(self.shrinkage)}
+        own = {"idf": self.idf, "films": self.films, "shrinkage": np.array([self.shrinkage])}
         return own | regressions | ratios, {"names": self.names}
 
     @classmethod
@@ -76,7 +76,7 @@ class Facts:
                 parts[part][own] = array
         regressions = Regressions.restored(parts["regressions"])
         ratios = SparseRows.restored(parts["ratios"], len(regressions.intercept))
-        return cls(texts["names"], arrays["idf"], regressions, ratios, arrays["films"], float(arrays["shrinkage"]))
+        return cls(texts["names"], arrays["idf"], regressions, ratios, arrays["films"], float(arrays["shrinkage"][0]))
 
 
 def facts_of(film: Entry) -> dict[str, list[str]]:

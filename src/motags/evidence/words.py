@@ -36,10 +36,10 @@ class Words:
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
         """What was learned, as arrays, and the vocabulary in the order of their rows."""
-        arrays = {"idf": self.tfidf.idf, "max_words": np.array(self.tfidf.max_words)}
+        arrays = {"idf": self.tfidf.idf, "max_words": np.array([self.tfidf.max_words])}
         return arrays | self.regressions.state(), {"runs": self.tfidf.vocabulary}
 
     @classmethod
     def restored(cls, arrays: Mapping[str, np.ndarray], texts: Mapping[str, list[str]]) -> Self:
         """The model whose `state` was kept."""
-        return cls(Tfidf(texts["runs"], arrays["idf"], int(arrays["max_words"])), Regressions.restored(arrays))
+        return cls(Tfidf(texts["runs"], arrays["idf"], int(arrays["max_words"][0])), Regressions.restored(arrays))
