@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from motags.films.tags import CERTAIN, LONGEST, SEPARATORS, in_brackets, listed, of_object, recurring, unescaped
+from motags.films.tags import CERTAIN, LONGEST, SEPARATORS, in_brackets, of_object, parsed, recurring, split, unescaped
 from motags.films.values import LISTS, SURROGATE, Cleaner, whole_number
 
 PEOPLE = ("directors", "writers", "cast")
@@ -65,9 +65,12 @@ class FactReader:
         """The parts of a list. Raises ValueError where it can't be read."""
         if isinstance(cell, str | bytes):
             text = self._cleaner.text(cell)
-            if text is not None and len(text) > LONGEST:
+            if text is None:
+                return []
+            if len(text) > LONGEST:
                 raise ValueError(f"a list of more than {LONGEST:,} letters")
-            return [] if text is None else listed(text, separator)
+            bracketed = in_brackets(text)
+            return split(text, separator) if bracketed is None else parsed(bracketed)
         if isinstance(cell, set | frozenset):
             return sorted(cell, key=str)  # a set has no order of its own
         if isinstance(cell, dict):

@@ -33,8 +33,9 @@ def tag_list(value: Any, cleaner: Cleaner, separator: str = "|", kind: str | Non
     """
     if isinstance(value, bytes | str):
         text = cleaner.text(value)
-        cleaner.counts["lists"] += text is not None and in_brackets(text) is not None
-        value = [] if text is None else listed(text, separator)
+        bracketed = None if text is None else in_brackets(text)
+        cleaner.counts["lists"] += bracketed is not None
+        value = [] if text is None else split(text, separator) if bracketed is None else parsed(bracketed)
     if not isinstance(value, list | tuple | set | frozenset):
         return [] if value is None or value != value else value  # noqa: PLR0124, only NaN differs from itself
     tags = []
@@ -56,10 +57,8 @@ def _name(tag: Any, cleaner: Cleaner) -> Any:
     return {"name": name} if isinstance(name, str) else name
 
 
-def listed(text: str, separator: str | re.Pattern[str]) -> list[Any]:
-    """The parts of a text: of a list written as text, or between separators. Raises ValueError."""
-    if (bracketed := in_brackets(text)) is not None:
-        return _parsed(bracketed)
+def split(text: str, separator: str | re.Pattern[str]) -> list[str]:
+    """The parts of a text between separators."""
     if isinstance(separator, re.Pattern):
         return separator.split(unescaped(text))
     return unescaped(text).split(separator) if separator else [text]
@@ -85,8 +84,12 @@ def is_bracketed(text: str) -> bool:
     return ends in {"[]", "{}"} or (ends == "()" and bool(STRINGS.fullmatch(text[:LONGEST])))
 
 
-def _parsed(text: str) -> list[Any]:
-    """The parts of a list in brackets: texts, with or without quotes and commas (Python, numpy, JSON), or objects."""
+def parsed(text: str) -> list[Any]:
+    """The parts of a list in brackets: texts, with or without quotes and commas (Python, numpy, JSON), or objects.
+
+    Raises:
+        ValueError: it is written in no notation that is known, or too long.
+    """
     if len(text) > LONGEST:
         raise ValueError(f"a list of more than {LONGEST:,} letters")
     if STRINGS.fullmatch(text):  # by its quotes: two texts without a comma are one to Python, but two to numpy
