@@ -55,7 +55,7 @@ def _quiet_again() -> None:
 def quarters(width: int = 40, height: int = 60) -> Image.Image:
     """Red and green above, blue and white below."""
     image = Image.new("RGB", (width, height))
-    for n, colour in enumerate(["red", (0, 255, 0), "blue", "white"]):
+    for n, colour in enumerate(["red", "lime", "blue", "white"]):
         image.paste(colour, (n % 2 * width // 2, n // 2 * height // 2, (n % 2 + 1) * width // 2, (n // 2 + 1) * height))
     return image
 
@@ -510,10 +510,13 @@ def test_a_second_run_encodes_only_what_is_new(
     assert list(first) == paths[:4]
     assert not reasons
     np.testing.assert_array_equal(first[paths[1]], encoder.poster_vector(paths[1]))
-    encoded = []
-    monkeypatch.setattr(
-        pictures, "decoded_picture", lambda data, takes: encoded.append(data) or decoded_picture(data, takes)
-    )
+    encoded: list[bytes] = []
+
+    def watched(data: bytes, takes: PictureInput) -> np.ndarray:
+        encoded.append(data)
+        return decoded_picture(data, takes)
+
+    monkeypatch.setattr(pictures, "decoded_picture", watched)
     paths[0].rename(tmp_path / "renamed")
     second, _ = vectors_of([tmp_path / "renamed", *paths[1:]], encoder, PictureStore(kept, encoder))
     assert len(encoded) == 2

@@ -21,6 +21,7 @@ from motags.errors import MotagsError
 from motags.evidence.onnx_export import exported, refer
 from motags.evidence.picture_files import PictureInput
 from motags.evidence.pictures import CONFIG, GRAPH
+from motags.paper.embedder import quiet_in_a_log
 from motags.params import Params
 
 PACKAGED_MODEL = "efficientnet-lite2"
@@ -112,19 +113,20 @@ def _text_and_image(params: PicturesParams) -> PretrainedImageEncoder:
             f"pictures.model = {name!r} is neither {PACKAGED_MODEL!r}, nor a folder, nor pinned: add "
             f"`{name}: COMMIT` (its 40 digits on the hub) to pictures.revisions in params.yaml"
         )
+    quiet_in_a_log()
     try:
         subfolder = _first_module(name, revision)
         network = AutoModel.from_pretrained(
             name, revision=revision, subfolder=subfolder, use_safetensors=True, dtype=torch.float32,
             attn_implementation="eager",
         )  # fmt: skip
-        about = _preprocessing(name, revision, subfolder)
-    except (OSError, ValueError) as error:
+        about = _preprocessing(name, revision, subfolder) if hasattr(network, "get_image_features") else None
+    except (OSError, ValueError, ImportError) as error:
         raise MotagsError(f"pictures.model = {name!r} can't be loaded: {str(error).strip().splitlines()[0]}") from error
-    if not hasattr(network, "get_image_features"):
+    if about is None:
         raise MotagsError(
-            f"pictures.model = {name!r} has no image side: {PACKAGED_MODEL!r} and CLIP-like models (CLIP, SigLIP) in "
-            "safetensors are supported"
+            f"pictures.model = {name!r} does not read texts and images: {PACKAGED_MODEL!r} and CLIP-like models "
+            "(CLIP, SigLIP) in safetensors are supported"
         )
     if (size := network.config.vision_config.image_size) != params.size:
         raise MotagsError(f"pictures.size = {params.size}: {name!r} reads pictures of {size} px")

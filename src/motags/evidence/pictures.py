@@ -68,7 +68,7 @@ class ImageEncoder:
         self.threads = threads or cores()
         self._session = session_of(folder / GRAPH)
 
-    def encode(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+    def encode(self, pictures: Iterable[np.ndarray]) -> np.ndarray:
         """Vectors (m, d) float32 of m pictures (3, size, size) float32, as `read_picture` and `frames` give them."""
         with ThreadPoolExecutor(self.threads) as pool:
             return self._stacked(pool.map(self._vector, pictures))
