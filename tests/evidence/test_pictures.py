@@ -449,8 +449,8 @@ class TinyNetwork(nn.Module):
         torch.manual_seed(seed)
         self.convolution = nn.Conv2d(3, 5, 3, stride=2)
 
-    def forward(self, given_pictures: torch.Tensor) -> torch.Tensor:
-        return self.convolution(given_pictures).relu().mean((2, 3))
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return self.convolution(batch).relu().mean((2, 3))
 
 
 @pytest.fixture(scope="session")
@@ -459,32 +459,32 @@ def encoder_folder(once: MakeOnce) -> Path:
 
 
 @pytest.fixture
-def encoder(encoder_folder: Path) -> ImageEncoder:
+def tiny(encoder_folder: Path) -> ImageEncoder:
     return ImageEncoder(encoder_folder, threads=2)
 
 
-def test_the_graph_answers_as_the_network(encoder: ImageEncoder) -> None:
-    given_pictures = np.random.default_rng(0).normal(size=(7, 3, 32, 32)).astype(np.float32)
+def test_the_graph_answers_as_the_network(tiny: ImageEncoder) -> None:
+    batch = np.random.default_rng(0).normal(size=(7, 3, 32, 32)).astype(np.float32)
     with torch.inference_mode():
-        expected = TinyNetwork(0)(torch.from_numpy(given_pictures)).numpy()
-    found = encoder.encode(given_pictures)
+        expected = TinyNetwork(0)(torch.from_numpy(batch)).numpy()
+    found = tiny.encode(batch)
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    assert encoder.encode([]).shape == (0, 5)
-    assert (encoder.name, encoder.d, encoder.takes) == ("tiny", 5, TAKES)
+    assert tiny.encode([]).shape == (0, 5)
+    assert (tiny.name, tiny.d, tiny.takes) == ("tiny", 5, TAKES)
 
 
 def test_no_vector_feels_its_neighbours_or_threads(encoder_folder: Path) -> None:
-    given_pictures = np.random.default_rng(0).normal(size=(9, 3, 32, 32)).astype(np.float32)
-    together = ImageEncoder(encoder_folder, threads=4).encode(given_pictures)
+    batch = np.random.default_rng(0).normal(size=(9, 3, 32, 32)).astype(np.float32)
+    together = ImageEncoder(encoder_folder, threads=4).encode(batch)
     one = ImageEncoder(encoder_folder, threads=1)
-    np.testing.assert_array_equal(together, np.concatenate([one.encode([picture]) for picture in given_pictures]))
+    np.testing.assert_array_equal(together, np.concatenate([one.encode([picture]) for picture in batch]))
 
 
-def test_a_trailers_vector_is_the_mean_of_its_frames(encoder: ImageEncoder, tmp_path: Path) -> None:
+def test_a_trailers_vector_is_the_mean_of_its_frames(tiny: ImageEncoder, tmp_path: Path) -> None:
     path = video(tmp_path / "a.mp4")
-    expected = encoder.encode(frames(path, 4, TAKES)).mean(0)
-    np.testing.assert_allclose(encoder.trailer_vector(path, 4), expected, rtol=1e-6)
+    expected = tiny.encode(frames(path, 4, TAKES)).mean(0)
+    np.testing.assert_allclose(tiny.trailer_vector(path, 4), expected, rtol=1e-6)
 
 
 def test_a_damaged_encoder_is_refused(encoder_folder: Path, tmp_path: Path) -> None:
@@ -502,14 +502,14 @@ def poster_files(folder: Path, n: int) -> list[Path]:
 
 
 def test_a_second_run_encodes_only_what_is_new(
-    encoder: ImageEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: ImageEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = poster_files(tmp_path, 6)
     kept = tmp_path / "store.safetensors"
-    first, reasons = vectors_of(paths[:4], encoder, PictureStore(kept, encoder))
+    first, reasons = vectors_of(paths[:4], tiny, PictureStore(kept, tiny))
     assert list(first) == paths[:4]
     assert not reasons
-    np.testing.assert_array_equal(first[paths[1]], encoder.poster_vector(paths[1]))
+    np.testing.assert_array_equal(first[paths[1]], tiny.poster_vector(paths[1]))
     encoded: list[bytes] = []
 
     def watched(data: bytes, takes: PictureInput) -> np.ndarray:
@@ -518,28 +518,28 @@ def test_a_second_run_encodes_only_what_is_new(
 
     monkeypatch.setattr(pictures, "decoded_picture", watched)
     paths[0].rename(tmp_path / "renamed")
-    second, _ = vectors_of([tmp_path / "renamed", *paths[1:]], encoder, PictureStore(kept, encoder))
+    second, _ = vectors_of([tmp_path / "renamed", *paths[1:]], tiny, PictureStore(kept, tiny))
     assert len(encoded) == 2
     np.testing.assert_array_equal(second[tmp_path / "renamed"], first[paths[0]])
-    assert len(PictureStore(kept, encoder)) == 6
+    assert len(PictureStore(kept, tiny)) == 6
 
 
-def test_the_same_pictures_make_the_same_store_in_any_order(encoder: ImageEncoder, tmp_path: Path) -> None:
+def test_the_same_pictures_make_the_same_store_in_any_order(tiny: ImageEncoder, tmp_path: Path) -> None:
     paths = poster_files(tmp_path, 6)
     for name, order in (("a", paths), ("b", paths[::-1])):
-        vectors_of(order, encoder, PictureStore(tmp_path / name, encoder))
+        vectors_of(order, tiny, PictureStore(tmp_path / name, tiny))
     assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
     before = sha256(tmp_path / "a")
-    vectors_of(paths, encoder, PictureStore(tmp_path / "a", encoder))
+    vectors_of(paths, tiny, PictureStore(tmp_path / "a", tiny))
     assert sha256(tmp_path / "a") == before
 
 
-def test_what_another_encoder_has_kept_is_not_used(encoder: ImageEncoder, tmp_path: Path) -> None:
+def test_what_another_encoder_has_kept_is_not_used(tiny: ImageEncoder, tmp_path: Path) -> None:
     paths, kept = poster_files(tmp_path, 3), tmp_path / "store.safetensors"
-    first, _ = vectors_of(paths, encoder, PictureStore(kept, encoder))
+    first, _ = vectors_of(paths, tiny, PictureStore(kept, tiny))
     save(PretrainedImageEncoder("tiny", TinyNetwork(1), TAKES), tmp_path / "other")
     other = ImageEncoder(tmp_path / "other", 1)
-    assert other.digest != encoder.digest
+    assert other.digest != tiny.digest
     store = PictureStore(kept, other)
     assert len(store) == 0
     second, _ = vectors_of(paths, other, store)
@@ -547,47 +547,45 @@ def test_what_another_encoder_has_kept_is_not_used(encoder: ImageEncoder, tmp_pa
     assert len(PictureStore(kept, other)) == 3
 
 
-def test_a_damaged_store_is_refused(encoder: ImageEncoder, tmp_path: Path) -> None:
+def test_a_damaged_store_is_refused(tiny: ImageEncoder, tmp_path: Path) -> None:
     kept = tmp_path / "store.safetensors"
-    vectors_of(poster_files(tmp_path, 3), encoder, PictureStore(kept, encoder))
+    vectors_of(poster_files(tmp_path, 3), tiny, PictureStore(kept, tiny))
     put(kept, kept.read_bytes()[:-1] + b"x")
     with pytest.raises(MotagsError, match="is damaged"):
-        PictureStore(kept, encoder)
+        PictureStore(kept, tiny)
 
 
 def test_a_long_run_keeps_what_it_has_on_the_way(
-    encoder: ImageEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: ImageEncoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures, "CHUNK", 2)
     monkeypatch.setattr(pictures, "KEPT_EVERY", -1.0)
     kept, paths = tmp_path / "store.safetensors", poster_files(tmp_path, 6)
-    read, sizes = encoder.picture_vector, []
+    read, sizes = tiny.picture_vector, []
 
     def watched(data: bytes) -> np.ndarray:
-        sizes.append(len(PictureStore(kept, encoder)))
+        sizes.append(len(PictureStore(kept, tiny)))
         return read(data)
 
-    monkeypatch.setattr(encoder, "picture_vector", watched)
-    vectors_of(paths, encoder, PictureStore(kept, encoder))
+    monkeypatch.setattr(tiny, "picture_vector", watched)
+    vectors_of(paths, tiny, PictureStore(kept, tiny))
     assert sizes == [0, 0, 2, 2, 4, 4]
 
 
-def test_posters_and_trailers_of_films_with_the_reasons_for_those_without(
-    encoder: ImageEncoder, tmp_path: Path
-) -> None:
+def test_posters_and_trailers_of_films_with_the_reasons_for_those_without(tiny: ImageEncoder, tmp_path: Path) -> None:
     poster, same = poster_files(tmp_path, 2)[0], put(tmp_path / "same.png", (tmp_path / "0.png").read_bytes())
     trailer, text = video(tmp_path / "a.mp4"), put(tmp_path / "b.mp4", b"no")
     films = [
         FilmPictures("a", poster, trailer), FilmPictures("b", same, text), FilmPictures("c"),
         FilmPictures("d", tmp_path / "gone.jpg", trailer), FilmPictures("ö\n", tmp_path / "gone.png"),
     ]  # fmt: skip
-    store = PictureStore(tmp_path / "store.safetensors", encoder)
-    seen = vectors_of_films(films, encoder, store, trailer_frames=4)
+    store = PictureStore(tmp_path / "store.safetensors", tiny)
+    seen = vectors_of_films(films, tiny, store, trailer_frames=4)
     assert seen.reasons == {"posters": {"missing": 2, "none named": 1}, "trailers": {"no video": 1, "none named": 2}}
     assert (list(seen.posters), list(seen.trailers)) == (["a", "b"], ["a", "d"])
     np.testing.assert_array_equal(seen.posters["a"], seen.posters["b"])
-    np.testing.assert_array_equal(seen.trailers["d"], encoder.trailer_vector(trailer, 4))
-    assert len(PictureStore(tmp_path / "store.safetensors", encoder)) == 2
+    np.testing.assert_array_equal(seen.trailers["d"], tiny.trailer_vector(trailer, 4))
+    assert len(PictureStore(tmp_path / "store.safetensors", tiny)) == 2
     for name in ("one.safetensors", "other.safetensors"):
         write_vectors(tmp_path / name, seen, "corpus")
     assert sha256(tmp_path / "one.safetensors") == sha256(tmp_path / "other.safetensors")
@@ -598,19 +596,19 @@ def test_posters_and_trailers_of_films_with_the_reasons_for_those_without(
         read_vectors(tmp_path / "one.safetensors", "another corpus")
 
 
-def test_films_without_any_picture_make_an_empty_file(encoder: ImageEncoder, tmp_path: Path) -> None:
-    seen = vectors_of_films([FilmPictures("a")], encoder, PictureStore(tmp_path / "store", encoder), 8)
+def test_films_without_any_picture_make_an_empty_file(tiny: ImageEncoder, tmp_path: Path) -> None:
+    seen = vectors_of_films([FilmPictures("a")], tiny, PictureStore(tmp_path / "store", tiny), 8)
     write_vectors(tmp_path / "out", seen, "corpus")
     assert read_vectors(tmp_path / "out", "corpus") == ({}, {})
-    assert len(PictureStore(tmp_path / "store", encoder)) == 0
+    assert len(PictureStore(tmp_path / "store", tiny)) == 0
 
 
-def test_frames_of_another_number_are_kept_apart(encoder: ImageEncoder, tmp_path: Path) -> None:
+def test_frames_of_another_number_are_kept_apart(tiny: ImageEncoder, tmp_path: Path) -> None:
     path, kept = video(tmp_path / "a.mp4"), tmp_path / "store"
-    two, _ = vectors_of([path], encoder, PictureStore(kept, encoder), 2)
-    eight, _ = vectors_of([path], encoder, PictureStore(kept, encoder), 8)
+    two, _ = vectors_of([path], tiny, PictureStore(kept, tiny), 2)
+    eight, _ = vectors_of([path], tiny, PictureStore(kept, tiny), 8)
     assert (two[path] != eight[path]).any()
-    assert len(PictureStore(kept, encoder)) == 2
+    assert len(PictureStore(kept, tiny)) == 2
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(

@@ -10,12 +10,17 @@ from onnx.external_data_helper import set_external_data
 from torch import Tensor, nn
 
 
-def exported(module: nn.Module, input_name: str, example: Tensor, gives: list[str], sizes: dict[int, Any]) -> Any:
-    """The ONNX model of a module with one input, whose axes in `sizes` vary; no trace of this machine is in it."""
+def exported(
+    module: nn.Module, input_name: str, example: Tensor, gives: list[str], sizes: dict[int, Any], optimize: bool = False
+) -> Any:
+    """The ONNX model of a module with one input, whose axes in `sizes` vary; no trace of this machine is in it.
+
+    With `optimize` operations are joined, and weights of the module's names may have other values than there.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         program = torch.onnx.export(
-            module, (example,), dynamo=True, optimize=False, verbose=False, input_names=[input_name],
+            module, (example,), dynamo=True, optimize=optimize, verbose=False, input_names=[input_name],
             output_names=gives,
             dynamic_shapes=(sizes,),
         )  # fmt: skip
