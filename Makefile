@@ -40,7 +40,7 @@ FREEZE := .venv/lock/bin/pip freeze --all --exclude motags --exclude pip | sed '
 
 lock: ## make the lock files again from pyproject.toml: names and versions only
 	$(PYTHON) -m venv --clear .venv/lock
-	.venv/lock/bin/pip install --quiet '.[train,review]'
+	.venv/lock/bin/pip install --quiet '.[train,review,media]'
 	$(FREEZE) > requirements.lock
 	.venv/lock/bin/pip install --quiet '.[dev,parquet,ray]'
 	$(FREEZE) | grep -vxFf requirements.lock > requirements-dev.lock

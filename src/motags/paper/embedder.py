@@ -56,7 +56,7 @@ def pretrained(params: EmbedderParams) -> SentenceTransformer:
         MotagsError: the encoder can't be loaded, has no pinned revision, no safetensors, or fewer than
             four layers.
     """
-    _quiet_in_a_log()
+    quiet_in_a_log()
     source, revision = _source(params)
     try:
         encoder = Transformer(
@@ -109,7 +109,7 @@ def _source(params: EmbedderParams) -> tuple[str, str | None]:
     return params.model, params.revisions[params.model]
 
 
-def _quiet_in_a_log() -> None:
+def quiet_in_a_log() -> None:
     """Keep the libraries' own progress bars out of logs."""
     if not sys.stderr.isatty():
         transformers_logging.disable_progress_bar()
@@ -136,7 +136,7 @@ def save(encoder: SentenceTransformer, folder: Path) -> None:
 
 def load(folder: Path) -> SentenceTransformer:
     """Read what `save` wrote. Raises MotagsError where it is missing or damaged."""
-    _quiet_in_a_log()
+    quiet_in_a_log()
     encoder = SentenceTransformer(str(checked(folder)), device="cpu", model_kwargs={"use_safetensors": True})
     return _prepared(encoder)
 

@@ -3,7 +3,6 @@
 import copy
 import json
 import logging
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -13,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 import onnx
 import torch
-from onnx.external_data_helper import set_external_data
 from onnxruntime import GraphOptimizationLevel, InferenceSession, SessionOptions
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from safetensors.numpy import save_file
@@ -24,6 +22,7 @@ from torch.nn.functional import normalize
 from motags.artifacts import sealing
 from motags.evidence.label_attention import TagEncoder, mean_state
 from motags.evidence.onnx_encoder import GRAPHS
+from motags.evidence.onnx_export import exported, refer
 from motags.evidence.torch_encoder import TorchEncoder
 from motags.tagger.card import model_card
 from motags.tagger.folder import FORMAT, version_of
@@ -127,8 +126,8 @@ def _write_graphs(model: TagEncoder, folder: Path) -> None:
     """The encoder's graph over `encoder.safetensors`, and one with its own weights in 8 bits."""
     tokens = torch.export.Dim("tokens", min=SHORTEST, max=LONGEST)
     example = torch.full((1, 8), 5, dtype=torch.long)
-    graph = _exported(_OneText(model).eval(), "input_ids", example, ["tag_logits", "text_embedding"], {1: tokens})
-    _refer(graph, folder / "encoder.safetensors")
+    graph = exported(_OneText(model).eval(), "input_ids", example, ["tag_logits", "text_embedding"], {1: tokens})
+    refer(graph, folder / "encoder.safetensors")
     onnx.save_model(graph, folder / GRAPHS["float32"])
     folded = folder / "folded.onnx"
     options = SessionOptions()
@@ -145,7 +144,7 @@ def _write_graphs(model: TagEncoder, folder: Path) -> None:
     quieted.setLevel(level)
     folded.unlink()
     quantized = onnx.load(folder / GRAPHS["int8"])
-    _refer(quantized, folder / "encoder.safetensors")
+    refer(quantized, folder / "encoder.safetensors")
     onnx.save_model(quantized, folder / GRAPHS["int8"])
 
 
@@ -161,32 +160,4 @@ def _ranker_graph(ranker: Ranker, t: int, path: Path) -> None:
 
     films = torch.export.Dim("films", min=1)
     example = torch.zeros(3, len(ranker.mean), t)
-    onnx.save_model(_exported(Probabilities().eval(), "evidence", example, ["scores"], {0: films}), path)
-
-
-def _exported(module: nn.Module, input_name: str, example: Tensor, gives: list[str], sizes: dict[int, Any]) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        program = torch.onnx.export(
-            module, (example,), dynamo=True, optimize=False, verbose=False, input_names=[input_name],
-            output_names=gives,
-            dynamic_shapes=(sizes,),
-        )  # fmt: skip
-    assert program is not None  # noqa: S101, a dynamo export gives one
-    model = program.model_proto
-    for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.initializer):
-        part.ClearField("metadata_props")  # the exporter keeps traces of this machine there
-    return model
-
-
-def _refer(graph: Any, weights: Path) -> None:
-    """Have a graph take its weights out of a safetensors file, where they stand under the same names."""
-    with weights.open("rb") as file:
-        size = int.from_bytes(file.read(8), "little")
-        places = json.loads(file.read(size))
-    for tensor in graph.graph.initializer:
-        if tensor.name in places:
-            begin, end = places[tensor.name]["data_offsets"]
-            tensor.raw_data = b"there"  # `set_external_data` asks for some
-            set_external_data(tensor, weights.name, offset=8 + size + begin, length=end - begin)
-            tensor.ClearField("raw_data")
+    onnx.save_model(exported(Probabilities().eval(), "evidence", example, ["scores"], {0: films}), path)
