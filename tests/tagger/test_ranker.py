@@ -162,7 +162,9 @@ def test_a_ranker_that_learned_with_silence_does_without_a_witness_as_if_it_had_
     (seen, Y, _), (new, truth, _) = evidence_sample(1500, FREQUENCY), evidence_sample(1000, FREQUENCY, seed=1)
     rng = np.random.default_rng(7)
     seen, new = (
-        np.concatenate([own[:, 1:2], own[:, 1:2] + rng.normal(scale=9, size=own[:, :1].shape)], axis=1, dtype=np.float32)
+        np.concatenate(
+            [own[:, 1:2], own[:, 1:2] + rng.normal(scale=9, size=own[:, :1].shape)], axis=1, dtype=np.float32
+        )
         for own in (seen, new)
     )
     silent = new.copy()

@@ -20,8 +20,9 @@ ROLES = {
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a film gets a tag. A weight is by how much the tag's log odds fall without a part; below zero, the part
-    speaks against the tag.
+    """Why a film gets a tag.
+
+    A weight is by how much the tag's log odds fall without a part; below zero, the part speaks against the tag.
 
     Attributes:
         tag, score, threshold: the tag, its score, and the score from which it is given.

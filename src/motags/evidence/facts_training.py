@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -95,13 +96,7 @@ def _logits(X: csr_matrix, Y: np.ndarray, train: np.ndarray, rows: np.ndarray, C
     """Logits (m, t) of some films by regressions on others."""
     regressions = fit_regressions(X[train], Y[train], C, seed)
     own = X[rows]
-    starts = own.indptr
-    return np.array(
-        [
-            regressions.logits(own.indices[a:b], own.data[a:b])
-            for a, b in zip(starts[:-1], starts[1:], strict=True)
-        ]
-    )  # fmt: skip
+    return np.array([regressions.logits(own.indices[a:b], own.data[a:b]) for a, b in pairwise(own.indptr)])
 
 
 class Bayes:

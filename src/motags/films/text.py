@@ -121,9 +121,7 @@ def words_to_read(
     return ("plot", long) if long and (long_enough or not words) else (short, words)
 
 
-def of_texts(
-    films: Sequence[Entry], what: Callable[[list[str]], np.ndarray], shape: tuple[int, ...]
-) -> np.ndarray:
+def of_texts(films: Sequence[Entry], what: Callable[[list[str]], np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     """What is said of the texts of n films, (n, *shape) float32; NaN where a film has none."""
     values = np.full((len(films), *shape), np.nan, dtype=np.float32)
     rows = [row for row, film in enumerate(films) if film.text]
