@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -60,7 +60,13 @@ SECTIONS: dict[str, Any] = {"tagger": TaggerParams, "embedder": EmbedderParams}
 
 
 class Training:
-    """One training of a tagger on n films and Y (n, t) bool."""
+    """One training of a tagger on n films and Y (n, t) bool.
+
+    Attributes:
+        embeddings: (m, d) float32 of unit length, of the films that the ranker learns from; when they are made.
+    """
+
+    embeddings: np.ndarray
 
     def __init__(
         self, model: Model, params: Mapping[str, Any], seed: int, films: list[Entry], Y: np.ndarray,
@@ -162,6 +168,21 @@ class Training:
         return tune(self.top, head, self.states.part(rows), Y, self.params.encoder, self.embedder, self.seed)
 
 
+class HeldOut(NamedTuple):
+    """Evidence of m training films by models that have not seen them: what the ranker learns from.
+
+    Attributes:
+        rows: (m,) of the films; values: (m, w, t) float32, NaN where a row is silent.
+        fold: (m,) int64, of the ranker's own cross-fitting.
+        frequency: (t,), the share of all training films that bear each tag, if the m films are some of them.
+    """
+
+    rows: np.ndarray
+    values: np.ndarray
+    fold: np.ndarray
+    frequency: np.ndarray | None
+
+
 def train(
     model: Model, sections: Mapping[str, Any], seed: int, films: list[Entry], Y: np.ndarray,
     encoder: SentenceTransformer | None,
@@ -172,28 +193,37 @@ def train(
         sections: records of the sections `tagger` and `embedder` of params.yaml.
     """
     training = Training(model, sections, seed, films, Y, encoder)
-    params = training.params
+    params = training.params.ranker
+    held = learn_evidence(model, training)
+    rows, (values, labels) = held.rows, (held.values, Y[held.rows])
+    out_of_fold = cross_fitted(values, labels, held.fold, params, seed, held.frequency, model.sources_)
+    model.ranker_ = ranker.fit(values, labels, params, seed, held.frequency, model.sources_)
+    model.thresholds_ = ranker.thresholds_of(out_of_fold, params.macro).astype(np.float32)
+    ids, titles = [films[row].id for row in rows], [films[row].title or "" for row in rows]
+    model.films_ = TrainingFilms(ids, titles, training.embeddings, labels, out_of_fold)
+    model.others_ = [films[row].id for row in np.setdiff1d(np.arange(len(films)), rows)]
+    model.support_ = Y.sum(0)
+
+
+def learn_evidence(model: Model, training: Training) -> HeldOut:
+    """Train each kind of evidence, and the clusters, for the model; give what the ranker learns from."""
     fold = training.folds()
     rows = training.ranker_rows(fold)
     logits, encoders = training.encoders(rows, fold)
     kinds = training.kinds(rows, fold)
     model.evidence_ = {name: kind for name, (kind, _) in kinds.items()}
-    values = np.concatenate([logits, *(own for _, own in kinds.values())], axis=1)
-    texts = training.texts
-    apart = fold[rows] if fold.max() else folds_of([texts[row] for row in rows], Y[rows], params.folds, seed)
-    frequency = None if len(rows) == len(films) else share(Y)
-    out_of_fold = cross_fitted(values, Y[rows], apart, params.ranker, seed, frequency, model.sources_)
     tuned = mean_of(encoders)
-    _, embeddings = answers_of(tuned, training.states.part(rows), training.embedder)
     model.encoder_ = TorchEncoder(whole(training.encoder, tuned), training.encoder.tokenizer, training.embedder)
-    model.ranker_ = ranker.fit(values, Y[rows], params.ranker, seed, frequency, model.sources_)
-    model.thresholds_ = ranker.thresholds_of(out_of_fold, params.ranker.macro).astype(np.float32)
-    model.centroids_ = Clusterer(params.clusters, random_state=seed).fit(embeddings).centroids_
-    own = [films[row] for row in rows]
-    ids, titles = [film.id for film in own], [film.title or "" for film in own]
-    model.films_ = TrainingFilms(ids, titles, embeddings, Y[rows], out_of_fold)
-    model.others_ = [films[row].id for row in np.setdiff1d(np.arange(len(films)), rows)]
-    model.support_ = Y.sum(0)
+    _, training.embeddings = answers_of(tuned, training.states.part(rows), training.embedder)
+    clusterer = Clusterer(training.params.clusters, random_state=training.seed)
+    model.centroids_ = clusterer.fit(training.embeddings).centroids_
+    if fold.max():
+        own_fold = fold[rows]
+    else:
+        texts = [training.texts[row] for row in rows]
+        own_fold = folds_of(texts, training.Y[rows], training.params.folds, training.seed)
+    values = np.concatenate([logits, *(own for _, own in kinds.values())], axis=1)
+    return HeldOut(rows, values, own_fold, None if len(rows) == len(training.films) else share(training.Y))
 
 
 def cross_fitted(
