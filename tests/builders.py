@@ -129,6 +129,7 @@ def smaller(params: Path, encoder: Path) -> None:
             "epochs: 3 ": "epochs: 2 ",
         },
         "clusterer": {"k: 20": "k: 4"},
+        "pictures": {"size: 260": "size: 32", "trailer_frames: 8": "trailer_frames: 2"},
         "local_models": {"min_count: 10": "min_count: 3", "epochs: 30": "epochs: 3"},
         "tagger": {
             "epochs: 4 ": "epochs: 1 ",
@@ -328,7 +329,7 @@ def fitted_tagger(
         "encoder": encoder_training_params(),
         "words": WordsParams(max_ngram=2, min_df=2, C=3.0),
         "facts": FactsParams(min_films=2, C=1.0, shrinkage=4.0),
-        "vectors": VectorsParams(penalty=10.0),
+        "vectors": VectorsParams(files=[], penalty=10.0),
         "ranker": ranker_params(batch_size=32),
     }
     own = TaggerParams.model_validate(values | changes)

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import torch
 
-from motags.evidence.image_encoder import PicturesParams, PretrainedImageEncoder, pretrained, save
+from motags.evidence.image_encoder import PretrainedImageEncoder, pretrained, save
 from motags.evidence.picture_files import read_picture
 from motags.evidence.pictures import ImageEncoder
+from motags.evidence.pictures_params import PicturesParams
 
 LEAST = 25.0
 

@@ -80,7 +80,7 @@ def _log_to(path: Path) -> None:
     logging.raiseExceptions = False  # a log that can't be written is no reason to stop
     handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(path, "w", encoding="utf-8")]
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", handlers=handlers)
-    for noisy in ("httpx", "sentence_transformers", "transformers", "accelerate"):
+    for noisy in ("httpx", "sentence_transformers", "transformers", "accelerate", "onnx_ir", "onnxscript"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

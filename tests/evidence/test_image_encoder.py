@@ -16,9 +16,10 @@ from builders import MakeOnce
 from motags.artifacts import sha256
 from motags.errors import MotagsError
 from motags.evidence import image_encoder
-from motags.evidence.image_encoder import PicturesParams, pretrained, save
+from motags.evidence.image_encoder import pretrained, save
 from motags.evidence.picture_files import PictureInput
 from motags.evidence.pictures import ImageEncoder
+from motags.evidence.pictures_params import PicturesParams
 
 
 def pictures_params(**changes: object) -> PicturesParams:

@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from av.stream import Disposition
@@ -34,11 +35,18 @@ from motags.evidence.pictures import (
     FilmPictures,
     ImageEncoder,
     PictureStore,
+    SeenFilms,
+    film_pictures,
+    films_digest,
+    picture_counts,
     read_vectors,
+    seen,
     vectors_of,
+    vectors_of_catalogue,
     vectors_of_films,
     write_vectors,
 )
+from motags.films.text import Entry
 
 REAL = ROOT.parent / "shared" / "real"
 TAKES = PictureInput(32, (0.5,) * 3, (0.5,) * 3)  # colours from -1 to 1
@@ -577,28 +585,28 @@ def test_posters_and_trailers_of_films_with_the_reasons_for_those_without(tiny: 
     trailer, text = video(tmp_path / "a.mp4"), put(tmp_path / "b.mp4", b"no")
     films = [
         FilmPictures("a", poster, trailer), FilmPictures("b", same, text), FilmPictures("c"),
-        FilmPictures("d", tmp_path / "gone.jpg", trailer), FilmPictures("ö\n", tmp_path / "gone.png"),
+        FilmPictures("d", tmp_path / "gone.jpg", trailer), FilmPictures("ö\n", tmp_path / "gone.jpg"),
     ]  # fmt: skip
     store = PictureStore(tmp_path / "store.safetensors", tiny)
-    seen = vectors_of_films(films, tiny, store, trailer_frames=4)
-    assert seen.reasons == {"posters": {"missing": 2, "none named": 1}, "trailers": {"no video": 1, "none named": 2}}
-    assert (list(seen.posters), list(seen.trailers)) == (["a", "b"], ["a", "d"])
-    np.testing.assert_array_equal(seen.posters["a"], seen.posters["b"])
-    np.testing.assert_array_equal(seen.trailers["d"], tiny.trailer_vector(trailer, 4))
+    looked = vectors_of_films(films, tiny, store, trailer_frames=4)
+    assert looked.reasons == {"posters": {"missing": 2, "none named": 1}, "trailers": {"no video": 1, "none named": 2}}
+    assert (list(looked.posters), list(looked.trailers)) == (["a", "b"], ["a", "d"])
+    np.testing.assert_array_equal(looked.posters["a"], looked.posters["b"])
+    np.testing.assert_array_equal(looked.trailers["d"], tiny.trailer_vector(trailer, 4))
     assert len(PictureStore(tmp_path / "store.safetensors", tiny)) == 2
     for name in ("one.safetensors", "other.safetensors"):
-        write_vectors(tmp_path / name, seen, "corpus")
+        write_vectors(tmp_path / name, looked, "corpus")
     assert sha256(tmp_path / "one.safetensors") == sha256(tmp_path / "other.safetensors")
     posters, trailers = read_vectors(tmp_path / "one.safetensors", "corpus")
     assert (list(posters), list(trailers)) == (["a", "b"], ["a", "d"])
-    np.testing.assert_array_equal(trailers["a"], seen.trailers["a"])
+    np.testing.assert_array_equal(trailers["a"], looked.trailers["a"])
     with pytest.raises(MotagsError, match="other films"):
         read_vectors(tmp_path / "one.safetensors", "another corpus")
 
 
 def test_films_without_any_picture_make_an_empty_file(tiny: ImageEncoder, tmp_path: Path) -> None:
-    seen = vectors_of_films([FilmPictures("a")], tiny, PictureStore(tmp_path / "store", tiny), 8)
-    write_vectors(tmp_path / "out", seen, "corpus")
+    looked = vectors_of_films([FilmPictures("a")], tiny, PictureStore(tmp_path / "store", tiny), 8)
+    write_vectors(tmp_path / "out", looked, "corpus")
     assert read_vectors(tmp_path / "out", "corpus") == ({}, {})
     assert len(PictureStore(tmp_path / "store", tiny)) == 0
 
@@ -609,6 +617,55 @@ def test_frames_of_another_number_are_kept_apart(tiny: ImageEncoder, tmp_path: P
     eight, _ = vectors_of([path], tiny, PictureStore(kept, tiny), 8)
     assert (two[path] != eight[path]).any()
     assert len(PictureStore(kept, tiny)) == 2
+
+
+def test_counts_of_each_kind_add_up_to_the_films(tiny: ImageEncoder, tmp_path: Path) -> None:
+    text, (poster,) = put(tmp_path / "b.mp4", b"no"), poster_files(tmp_path, 1)
+    films = [FilmPictures("a", poster, text), FilmPictures("b", text), FilmPictures("c", text), FilmPictures("d")]
+    looked = vectors_of_films(films, tiny, PictureStore(tmp_path / "store", tiny), 2)
+    assert picture_counts(looked) == {
+        "posters": 1,
+        "trailers": 0,
+        "unseen": {
+            "posters": {"none_named": 1, "no_jpeg_png_or_webp_picture": 2},
+            "trailers": {"none_named": 3, "no_video": 1},
+        },
+    }
+    unreadable = SeenFilms({}, {}, {"posters": {"can't be opened": 1}, "trailers": {}})
+    assert picture_counts(unreadable)["unseen"] == {"posters": {"cant_be_opened": 1}, "trailers": {}}
+
+
+def test_films_that_name_no_file_need_neither_encoder_nor_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture_files, "find_spec", lambda _: None)
+    looked = vectors_of_catalogue([FilmPictures("a"), FilmPictures("b")], tmp_path / "none", tmp_path / "store", 8, 1)
+    assert looked == SeenFilms({}, {}, {"posters": {"none named": 2}, "trailers": {"none named": 2}})
+    assert not (tmp_path / "store").exists()
+    with pytest.raises(MotagsError, match=r"pip install 'motags\[media\]'"):
+        vectors_of_catalogue([FilmPictures("a", Path("a.jpg"))], tmp_path / "none", tmp_path / "store", 8, 1)
+
+
+def test_the_files_of_films_are_those_of_their_facts() -> None:
+    facts = pd.DataFrame(
+        {"id": ["a", "b"], "poster": ["p/a.jpg", None], "trailer": pd.Series([None, None], dtype="str")}
+    )
+    assert film_pictures(facts) == [FilmPictures("a", Path("p/a.jpg")), FilmPictures("b")]
+
+
+def test_films_get_the_vectors_of_their_pictures_beside_others() -> None:
+    films = [Entry("a", None, "", vectors={"sound": np.ones(1)}), Entry("b", None, "")]
+    poster, trailer = np.zeros(2), np.ones(3)
+    first, second = seen(films, {"a": poster, "x": poster}, {"a": trailer, "b": trailer})
+    assert list(first.vectors) == ["sound", "poster", "trailer"]
+    assert (first.vectors["poster"] is poster, first.vectors["trailer"] is trailer) == (True, True)
+    assert list(second.vectors) == ["trailer"]
+    assert list(films[0].vectors) == ["sound"]
+
+
+def test_other_films_have_another_digest() -> None:
+    digests = {films_digest(ids) for ids in ([], ["a"], ["a", "b"], ["b", "a"], ["a, b"])}
+    assert len(digests) == 5
 
 
 def test_without_the_extra_one_sentence_says_what_to_install(

@@ -45,7 +45,7 @@ from importlib.machinery import ModuleSpec
 
 class Stop:
     def find_spec(self, name, path=None, target=None):
-        return ModuleSpec(name, self) if name in {"sklearn", "torch"} else None
+        return ModuleSpec(name, self) if name in {"onnxruntime", "sklearn", "torch"} else None
     def create_module(self, spec):
         return None
     def exec_module(self, module):
@@ -150,7 +150,8 @@ def test_a_stage_gets_the_paths_that_it_declares(name: str) -> None:
     words = STAGES[name]["cmd"].split()
     assert words[:2] == ["python", f"stages/{name}.py"]
     arguments = dict(zip(inspect.getfullargspec(function(name)).args, words[2:], strict=True))
-    arguments.pop("checkpoint", None)  # neither input nor output: it outlives a run that was killed
+    for kept in ("checkpoint", "store"):  # neither input nor output: it outlives a run that was killed
+        arguments.pop(kept, None)
     inputs = [path for argument, path in arguments.items() if not argument.endswith("_out")]
     written = [path for argument, path in arguments.items() if argument.endswith("_out")]
     data = [dep for dep in STAGES[name]["deps"] if dep.startswith(("data/", "models/"))]

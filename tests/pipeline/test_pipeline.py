@@ -25,8 +25,8 @@ from motags.tagger.tagger import Tagger
 
 pytestmark = pytest.mark.slow
 
-ALL = ["crawl", "dataset", "split", "encoder", "finetune", "embed", "cluster", "train", "baselines", "tagger"]
-ALL += ["evaluate"]
+ALL = ["crawl", "dataset", "split", "encoder", "finetune", "embed", "cluster", "train", "baselines"]
+ALL += ["image_encoder", "pictures", "tagger", "evaluate"]
 METHODS = ["constant", "tfidf", "bert", "bert_star", "bert_star_cb", "bert_star_clusters", "ours", "motags"]
 SCORES = ["micro_f1", "macro_f1", "micro_f1_tuned", "macro_f1_tuned", "p_at_1", "p_at_3", "p_at_5", "ndcg_at_5"]
 SCORES += ["psp_at_5", "macro_f1_head", "macro_f1_torso", "macro_f1_tail", "macro_auc", "calibration_error"]
@@ -259,6 +259,7 @@ READERS = [
     ("cluster", "data/embeddings.safetensors"),
     ("train", "models/clusterer.safetensors"),
     ("baselines", "data/embeddings.safetensors"),
+    ("tagger", "data/pictures.safetensors"),
     ("tagger", "data/split.parquet"),
     ("tagger", "models/pretrained/tokenizer.json"),
     ("evaluate", "models/local_models/networks.safetensors"),

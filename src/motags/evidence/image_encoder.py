@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import onnx
 import torch
 from onnx.numpy_helper import to_array
-from pydantic import Field
 from safetensors.numpy import save_file
 from torch import Tensor, nn
 from transformers import AutoModel
@@ -22,22 +21,13 @@ from motags.errors import MotagsError
 from motags.evidence.onnx_export import exported, refer
 from motags.evidence.picture_files import PictureInput
 from motags.evidence.pictures import CONFIG, GRAPH
+from motags.evidence.pictures_params import PicturesParams
 from motags.paper.embedder import quiet_in_a_log
-from motags.params import Params
 
 PACKAGED_MODEL = "efficientnet-lite2"
 PACKAGED_SHA256 = "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
 PACKAGED_MEAN, PACKAGED_STD = (0.498,) * 3, (0.502,) * 3
 WEIGHTS = "encoder.safetensors"
-
-
-class PicturesParams(Params):
-    """Section `pictures` of params.yaml."""
-
-    model: Annotated[str, Field(min_length=1)]
-    revisions: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{40}$")]]
-    size: Annotated[int, Field(ge=32, le=1024)]
-    trailer_frames: Annotated[int, Field(ge=1, le=256)]
 
 
 @dataclass(frozen=True)

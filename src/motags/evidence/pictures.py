@@ -1,23 +1,24 @@
 """What posters and trailers look like: vectors of an image encoder on onnxruntime, kept by content.
 
-A stage reads them in four lines:
+A stage reads them in three lines:
 
-    encoder = ImageEncoder(folder, threads)
-    store = PictureStore(store_path, encoder)
-    seen = vectors_of_films(films, encoder, store, trailer_frames)
-    write_vectors(out, seen, corpus)
+    films = film_pictures(facts)
+    vectors = vectors_of_catalogue(films, folder, store, trailer_frames, threads)
+    write_vectors(out, vectors, films_digest(facts["id"]))
 """
 
 import hashlib
 import json
 import logging
+import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import safe_open
@@ -37,8 +38,12 @@ from motags.evidence.picture_files import (
     read_picture,
     require_media,
 )
+from motags.films.text import Entry
 from motags.machine import cores
 from motags.progress import Progress
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 GRAPH, CONFIG = "encoder.onnx", "config.json"
 READING = 1  # of this code's way to read pictures: what an older one has kept is not used
@@ -139,27 +144,27 @@ class PictureStore:
 
 def vectors_of(
     paths: Iterable[Path], encoder: ImageEncoder, store: PictureStore, trailer_frames: int = 0
-) -> tuple[dict[Path, np.ndarray], Counter[str]]:
+) -> tuple[dict[Path, np.ndarray], dict[Path, str]]:
     """Vectors (d,) float32 of posters, or of trailers at `trailer_frames` frames each; the store knows most of them.
 
     What is new is put into the store, which is written from time to time and at the end.
 
     Returns:
-        The vectors by path, and how many paths have none, by reason.
+        The vectors by path, and the reasons of the paths that have none.
     """
     kind = "trailers" if trailer_frames else "posters"
     distinct = list(dict.fromkeys(paths))
     vector_of: Callable[[Path], tuple[bytes, np.ndarray] | Unseen]
     vector_of = partial(_vector, encoder=encoder, store=store, trailer_frames=trailer_frames)
     vectors: dict[Path, np.ndarray] = {}
-    reasons: Counter[str] = Counter()
+    reasons: dict[Path, str] = {}
     before, written = len(store), time.monotonic()
     with Progress(kind, len(distinct), kind) as progress, ThreadPoolExecutor(encoder.threads) as pool:
         for start in range(0, len(distinct), CHUNK):
             chunk = distinct[start : start + CHUNK]
             for path, answer in zip(chunk, pool.map(vector_of, chunk), strict=True):
                 if isinstance(answer, Unseen):
-                    reasons[answer.reason] += 1
+                    reasons[path] = answer.reason
                 else:
                     vectors[path] = answer[1]
                     store.put(*answer)
@@ -168,7 +173,7 @@ def vectors_of(
                 store.write()
                 written = time.monotonic()
     store.write()
-    without = "".join(f", {count:,} {reason}" for reason, count in sorted(reasons.items()))
+    without = "".join(f", {count:,} {reason}" for reason, count in sorted(Counter(reasons.values()).items()))
     log.info("%s: %d of %d, %d of them new%s", kind, len(vectors), len(distinct), len(store) - before, without)
     return vectors, reasons
 
@@ -209,6 +214,14 @@ class FilmPictures:
     trailer: Path | None = None
 
 
+def film_pictures(facts: "pd.DataFrame") -> list[FilmPictures]:
+    """The files of films, by their facts (see `dataset.facts.facts_frame`)."""
+    posters, trailers = (
+        [Path(path) if isinstance(path, str) else None for path in facts[kind]] for kind in ("poster", "trailer")
+    )
+    return [FilmPictures(*film) for film in zip(facts["id"], posters, trailers, strict=True)]
+
+
 @dataclass(frozen=True)
 class SeenFilms:
     """Vectors (d,) float32 of posters and of trailers by film id, and how many films have none, by reason."""
@@ -226,17 +239,49 @@ def vectors_of_films(
     trailer_paths = {film.id: film.trailer for film in films if film.trailer is not None}
     posters, unseen_posters = vectors_of(poster_paths.values(), encoder, store)
     trailers, unseen_trailers = vectors_of(trailer_paths.values(), encoder, store, trailer_frames)
-    unseen_posters["none named"] = len(films) - len(poster_paths)
-    unseen_trailers["none named"] = len(films) - len(trailer_paths)
     return SeenFilms(
         {name: posters[path] for name, path in poster_paths.items() if path in posters},
         {name: trailers[path] for name, path in trailer_paths.items() if path in trailers},
-        {"posters": dict(unseen_posters), "trailers": dict(unseen_trailers)},
-    )
+        {
+            kind: {"none named": len(films) - len(paths)} | Counter(why[path] for path in paths.values() if path in why)
+            for kind, paths, why in (
+                ("posters", poster_paths, unseen_posters), ("trailers", trailer_paths, unseen_trailers)
+            )
+        },
+    )  # fmt: skip
+
+
+def vectors_of_catalogue(
+    films: Sequence[FilmPictures], folder: Path, store: Path, trailer_frames: int, threads: int
+) -> SeenFilms:
+    """The same by the encoder in a folder, with the store at a path; neither is needed where no film names a file.
+
+    Raises:
+        MotagsError: the encoder or the store is damaged, or Pillow or PyAV is not installed.
+    """
+    if not any(film.poster or film.trailer for film in films):
+        return SeenFilms({}, {}, {kind: {"none named": len(films)} for kind in ("posters", "trailers")})
+    encoder = ImageEncoder(folder, threads)
+    return vectors_of_films(films, encoder, PictureStore(store, encoder), trailer_frames)
+
+
+def picture_counts(seen: SeenFilms) -> dict[str, object]:
+    """How many films have a vector of their poster and trailer, and how many have none, by reason in snake_case."""
+    unseen = {kind: {_key(reason): n for reason, n in reasons.items()} for kind, reasons in seen.reasons.items()}
+    return {"posters": len(seen.posters), "trailers": len(seen.trailers), "unseen": unseen}
+
+
+def _key(reason: str) -> str:
+    return re.sub(r"\W+", "_", reason.lower().replace("'", ""))
+
+
+def films_digest(ids: Iterable[str]) -> str:
+    """Identifies the films that vectors were made for, whatever their texts and tags."""
+    return hashlib.sha256(json.dumps(list(ids)).encode()).hexdigest()[:16]
 
 
 def write_vectors(path: Path, seen: SeenFilms, corpus: str) -> None:
-    """Write and seal the vectors of films of the corpus with digest `corpus`; the reasons are for the metrics."""
+    """Write and seal the vectors of films with `films_digest` `corpus`; the reasons are for the metrics."""
     arrays: dict[str, np.ndarray] = {}
     for kind, vectors in (("posters", seen.posters), ("trailers", seen.trailers)):
         d = len(next(iter(vectors.values()), ()))
@@ -261,3 +306,14 @@ def _by_id(path: Path, arrays: dict[str, np.ndarray], kind: str) -> dict[str, np
         raise MotagsError(f"{path} holds no vectors of {kind}: run `dvc repro --force`")
     ids = json.loads(arrays[f"{kind}_ids"].tobytes())
     return dict(zip(ids, arrays[kind], strict=True))
+
+
+def seen(
+    entries: Sequence[Entry], posters: Mapping[str, np.ndarray], trailers: Mapping[str, np.ndarray]
+) -> list[Entry]:
+    """The films with the vectors (d,) float32 of their posters and trailers, by id, beside those that they have."""
+    kinds = {"poster": posters, "trailer": trailers}
+    return [
+        replace(film, vectors={**film.vectors, **{name: own[film.id] for name, own in kinds.items() if film.id in own}})
+        for film in entries
+    ]

@@ -19,8 +19,9 @@ ITERATIONS = 60  # of L-BFGS
 
 
 class VectorsParams(Params):
-    """Section `tagger.pictures` of params.yaml."""
+    """Section `tagger.vectors` of params.yaml; `files` are read by `vector_files`, before the training."""
 
+    files: list[Annotated[str, Field(min_length=1)]]
     penalty: Annotated[float, Field(gt=0)]
 
 
