@@ -34,8 +34,9 @@ from motags.evaluation.metrics import (
     macro_auc,
     micro_f1,
 )
-from motags.evidence.image_encoder import PicturesParams, pretrained, save
+from motags.evidence.image_encoder import pretrained, save
 from motags.evidence.pictures import ImageEncoder, PictureStore, vectors_of
+from motags.evidence.pictures_params import PicturesParams
 from motags.films.catalogue import read_catalogue
 from motags.films.text import Entry, TextRules
 from motags.paper.embedder import EmbedderParams

@@ -20,6 +20,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -30,15 +31,17 @@ from motags.dataset.corpus import Corpus
 from motags.dataset.split import folds_of
 from motags.evaluation.metrics import decide, f1_per_tag, frequency_bands, micro_f1
 from motags.evidence.names import Names
+from motags.evidence.regressions import Regressions
+from motags.evidence.regressions_training import KEPT, MOST_COEFFICIENTS
 from motags.evidence.sparse import SparseRows
 from motags.evidence.torch_encoder import TorchEncoder
 from motags.evidence.words import Words
-from motags.evidence.words_training import KEPT, MOST_COEFFICIENTS
+from motags.films.text import Entry
 from motags.paper.clusterer import Clusterer
 from motags.paper.embedder import encode, pretrained
 from motags.tagger.ranker import Ranker
 from motags.tagger.tagger import Tagger
-from motags.tagger.training import KINDS, SECTIONS
+from motags.tagger.training import SECTIONS
 from motags.tagger.training_films import TrainingFilms
 from peers import Bench
 
@@ -58,9 +61,12 @@ def widened(model: Path, bench: Bench, t: int, folder: Path) -> Tagger:
     for name in ("tags_", "kinds_", "descriptions_"):
         setattr(tagger, name, [getattr(tagger, name)[own] for own in j])
     tagger.params_ = {name: bench.params[name] for name in SECTIONS}
-    tagger.thresholds_, tagger.words_ = tagger.thresholds_[j], _repeated(tagger.words_, j)
-    tagger.names_ = Names(tagger.names_.tfidf, tagger.tags_, tagger.descriptions_)
-    tagger.ranker_ = Ranker(len(KINDS), t, bench.params["tagger"].ranker.width).eval()
+    tagger.thresholds_ = tagger.thresholds_[j]
+    words, names = cast("Words", tagger.evidence_["words"]), cast("Names", tagger.evidence_["names"])
+    tagger.evidence_ = {
+        "words": _repeated(words, j), "names": Names(names.tfidf, tagger.tags_, tagger.descriptions_)
+    }  # fmt: skip
+    tagger.ranker_ = Ranker(len(tagger.sources_), t, bench.params["tagger"].ranker.width).eval()
     one = films.embeddings[:1], films.Y[:1, j], films.out_of_fold[:1, j]
     tagger.films_, tagger.others_ = TrainingFilms(films.ids[:1], films.titles[:1], *one), []
     tagger.support_ = tagger.support_[j]
@@ -70,22 +76,23 @@ def widened(model: Path, bench: Bench, t: int, folder: Path) -> Tagger:
 
 def _repeated(words: Words, j: np.ndarray) -> Words:
     """The regressions of tags j; where training would keep their largest coefficients alone, ones in these places."""
-    coef, intercept = words.coef, words.intercept[j]
+    coef, intercept = words.regressions.coef, words.regressions.intercept[j]
     assert isinstance(coef, np.ndarray)  # noqa: S101, of few tags
     if len(coef) * len(j) <= MOST_COEFFICIENTS:
-        return Words(words.tfidf, coef[:, j], intercept)
+        return Words(words.tfidf, Regressions(coef[:, j], intercept))
     kept = np.abs(coef) >= -np.partition(-np.abs(coef), KEPT - 1, axis=0)[KEPT - 1]  # (v, t)
     starts = np.append(0, np.cumsum(kept @ np.bincount(j)))
     columns = (np.flatnonzero(kept[:, j]) % len(j)).astype(np.int32)
-    return Words(words.tfidf, SparseRows(starts, columns, np.ones(len(columns), np.float32), len(j)), intercept)
+    ones = SparseRows(starts, columns, np.ones(len(columns), np.float32), len(j))
+    return Words(words.tfidf, Regressions(ones, intercept))
 
 
 def milliseconds(tagger: Tagger, texts: list[str]) -> list[float]:
     """What a film takes in each part."""
+    films = [Entry(str(row), None, text) for row, text in enumerate(texts)]
     kinds: list[Callable[[], np.ndarray]] = [
         lambda: tagger.encoder_.encode(texts)[0][:, None],
-        lambda: tagger.words_.logits(texts)[:, None],
-        lambda: tagger.names_.cosines(texts),
+        *(partial(kind.evidence, films) for kind in tagger.evidence_.values()),
     ]
     evidence = np.concatenate([kind() for kind in kinds], axis=1)
     parts = [*kinds, lambda: tagger.ranker_.predict_proba(evidence)]

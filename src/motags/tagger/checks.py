@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from motags.errors import MotagsError
-from motags.films.entries import entries_of as film_entries
 from motags.films.text import Entry, TextRules
 from motags.films.values import NOTHING, Cleaner
 
@@ -94,7 +93,9 @@ def entries_of(films: Any, rules: TextRules) -> list[Entry]:
     if films and all(isinstance(film, Entry) for film in films):
         return films
     if films and all(isinstance(film, Mapping) for film in films):
-        return film_entries(films, rules)
+        from motags.films.entries import entries_of as read  # noqa: PLC0415, stages bring films that are read already
+
+        return read(films, rules)
     return [Entry(str(row), None, text) for row, text in enumerate(_texts_of(films))]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
+from shutil import copytree
 from typing import Any, cast
 
 import numpy as np
@@ -26,8 +27,9 @@ from motags.evidence.onnx_export import exported, refer
 from motags.evidence.torch_encoder import TorchEncoder
 from motags.tagger.card import model_card
 from motags.tagger.folder import FORMAT, version_of
-from motags.tagger.model import Manifest, Model
+from motags.tagger.model import PICTURES, Manifest, Model
 from motags.tagger.onnx_ranker import RANKER
+from motags.tagger.pictures import FOLDER
 from motags.tagger.ranker import Ranker
 
 LIBRARIES = ("numpy", "onnxruntime", "scikit-learn", "sentence-transformers", "torch", "transformers")
@@ -73,6 +75,8 @@ def write(model: Model, folder: Path, params: dict[str, Any], random_state: int)
         for name, arrays in files.items():
             save_file({key: np.ascontiguousarray(array) for key, array in arrays.items()},
                       temporary / f"{name}.safetensors", metadata=made_for)  # fmt: skip
+        if model.pictures_ and any(kind in model.evidence_ for kind in PICTURES):
+            copytree(model.pictures_.folder, temporary / FOLDER)
         _write_graphs(network, temporary)
         _ranker_graph(cast("Ranker", model.ranker_), len(model.tags_), temporary / RANKER)
         _write_json(temporary / "tagger.json", about)

@@ -1,10 +1,11 @@
 """A model's folder: read, its parts checked against each other; nothing in it is run."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -14,11 +15,16 @@ from motags.errors import MotagsError
 from motags.evidence.kinds import Encoder, restored
 from motags.evidence.onnx_encoder import Backend, OnnxEncoder
 from motags.films.text import TextRules
-from motags.tagger.model import Manifest, Model
+from motags.tagger.model import PICTURES, Manifest, Model
 from motags.tagger.onnx_ranker import OnnxRanker
 from motags.tagger.training_films import TrainingFilms
 
+if TYPE_CHECKING:
+    from motags.tagger.pictures import Pictures
+
 FORMAT = 5
+
+log = logging.getLogger(__name__)
 
 
 def read(model: Model, folder: Path, backend: Backend, threads: int) -> Manifest:
@@ -39,6 +45,7 @@ def read(model: Model, folder: Path, backend: Backend, threads: int) -> Manifest
         model.encoder_ = _encoder(folder, backend, threads, about)
         model.ranker_ = OnnxRanker(folder)
         _read_evidence(model, folder, about["evidence"])
+        model.pictures_ = _pictures(folder, about, threads)
         model.centroids_ = _centroids(folder, model.tags_, about["clusters"])
         _read_films(model, folder)
     model.version_ = version_of(folder)
@@ -96,6 +103,23 @@ def _read_evidence(model: Model, folder: Path, kinds: list[str]) -> None:
         arrays[kind][part] = array
     vocabulary = _json(folder / "vocabulary.json")
     model.evidence_ = {kind: restored(kind, arrays[kind], vocabulary[kind]) for kind in kinds}
+
+
+def _pictures(folder: Path, about: Manifest, threads: int) -> "Pictures | None":
+    """What looks at posters and trailers, if the model has learned to; said once where that can't be done here."""
+    if not (kinds := [kind for kind in PICTURES if kind in about["evidence"]]):
+        return None
+    from motags.evidence.picture_files import require_media  # noqa: PLC0415
+    from motags.tagger.pictures import FOLDER, Pictures  # noqa: PLC0415, of a model that looks at pictures alone
+
+    if not (folder / FOLDER).is_dir():  # it has learned from vectors that came with the films
+        return None
+    try:
+        require_media()
+    except MotagsError as error:
+        log.warning("films are tagged without pictures: %s", error)
+        return None
+    return Pictures(folder / FOLDER, kinds, about["params"]["pictures"]["trailer_frames"], threads)
 
 
 def _centroids(folder: Path, tags: list[str], k: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Model: what a tagger has learned. Scoring films with it needs no training stack."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -10,7 +10,11 @@ from motags.films.text import Entry, TextRules, of_texts
 from motags.tagger.checks import entries_of
 from motags.tagger.training_films import TrainingFilms
 
+if TYPE_CHECKING:
+    from motags.tagger.pictures import Pictures
+
 CHUNK = 1024  # films scored at once: bounds memory, changes no score
+PICTURES = ("poster", "trailer")  # kinds of evidence that files of a film give
 ROWS, PAIRS = 256, 250_000  # films and (film, tag) pairs that a ranker weighs at once: bounds memory alone
 
 Manifest = dict[str, Any]
@@ -59,6 +63,7 @@ class Model:
         others_: ids of the other training films; support_: (t,) int64, how many training films bear each tag.
         text_rules_: what of a film's texts is read, for all commands to read alike.
         evidence_: the kinds of evidence beside the encoder's, by name.
+        pictures_: what looks at posters and trailers; None where the model has learned without, or Pillow is missing.
         version_: names the saved model; "" before it is saved.
     """
 
@@ -73,6 +78,7 @@ class Model:
     text_rules_: TextRules
     encoder_: Encoder
     evidence_: dict[str, Kind]
+    pictures_: "Pictures | None"
     ranker_: Ranker
     version_ = ""
 
@@ -94,9 +100,13 @@ class Model:
         return Scores(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _score(self, films: list[Entry]) -> Scores:
-        values, embeddings = self.evidence(films)
+        values, embeddings = self.evidence(self.looked_at(films))
         clusters = np.where([bool(film.text) for film in films], self.clusters(embeddings), -1)
         return Scores(self.ranker_.predict_proba(values), embeddings, clusters, ~np.isnan(values).all((1, 2)))
+
+    def looked_at(self, films: list[Entry]) -> list[Entry]:
+        """The films with vectors of their posters and trailers, where the model looks at them."""
+        return self.pictures_.seen(films) if self.pictures_ else films
 
     def evidence(self, films: Sequence[Entry]) -> tuple[np.ndarray, np.ndarray]:
         """Evidence (n, w, t) of n films, NaN where a row is silent, and embeddings (n, d) of their texts, float32."""

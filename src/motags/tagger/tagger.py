@@ -6,19 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from motags.errors import MotagsError
-from motags.films.text import TextRules
+from motags.films.text import Entry, TextRules
 from motags.tagger.checks import entries_of, labels_of, named
-from motags.tagger.model import Model
+from motags.tagger.model import PICTURES, Model
 
 if TYPE_CHECKING:
     from motags.evidence.onnx_encoder import Backend
+    from motags.tagger.pictures import Pictures
 
 
 class Tagger(Model):
     """A model that can be trained, saved and loaded. It follows scikit-learn's contract.
 
     Args:
-        tagger, embedder: sections of params.yaml, as dictionaries or records; None for the defaults.
+        tagger, embedder, pictures: sections of params.yaml, as dictionaries or records; None for the defaults.
         random_state: seed of all that is drawn.
 
     Attributes: those of `Model`, and
@@ -27,16 +28,19 @@ class Tagger(Model):
 
     params_: dict[str, Any]
 
-    def __init__(self, tagger: Any = None, embedder: Any = None, random_state: int = 42) -> None:
+    def __init__(
+        self, tagger: Any = None, embedder: Any = None, random_state: int = 42, pictures: Any = None
+    ) -> None:  # fmt: skip
         self.tagger = tagger
         self.embedder = embedder
         self.random_state = random_state
+        self.pictures = pictures
 
     def fit(
         self, films: Any, Y: Any, *, tags: Sequence[str] | None = None,
         descriptions: Mapping[str, str] | None = None, kinds: Mapping[str, str] | None = None,
         ids: Sequence[str] | None = None, titles: Sequence[str] | None = None, encoder: Any = None,
-        text_rules: TextRules | None = None,
+        text_rules: TextRules | None = None, image_encoder: Path | str | None = None,
     ) -> Self:  # fmt: skip
         """Learn from n films and their tags; needs `motags[train]`.
 
@@ -48,6 +52,8 @@ class Tagger(Model):
             ids, titles: of the films, ids as text; if not given, the films' own, else their numbers and "".
             encoder: a SentenceTransformer to start from; if not given, the one that `embedder.model` names.
             text_rules: what of a film's texts is read; if not given, title, tagline and text.
+            image_encoder: folder of the one that looks at posters and trailers, as the stage `image_encoder` makes it;
+                without it they are left out.
 
         Raises:
             MotagsError: the films are too few or too alike to learn from, one can't be read, or there are no tags; the
@@ -71,8 +77,20 @@ class Tagger(Model):
         self.tags_, self.text_rules_ = names, rules
         self.kinds_ = [(kinds or {}).get(tag, "") for tag in names]
         self.descriptions_ = [(descriptions or {}).get(tag, "") for tag in names]
-        train(self, self.params_, self.random_state, named(entries, ids, titles), labels, encoder)
+        entries = named(entries, ids, titles)
+        self.pictures_ = self._pictures(image_encoder, entries)
+        train(self, self.params_, self.random_state, self.looked_at(entries), labels, encoder)
         return self
+
+    def _pictures(self, image_encoder: Path | str | None, films: Sequence[Entry]) -> "Pictures | None":
+        """What looks at the films' posters and trailers, if they have any and these are used."""
+        used = [kind for kind in PICTURES if kind in self.params_["tagger"].evidence]
+        having = {kind for film in films for kind in used if getattr(film, kind) or kind in film.vectors}
+        if image_encoder is None or not having:
+            return None
+        from motags.tagger.pictures import Pictures  # noqa: PLC0415, needs Pillow and PyAV
+
+        return Pictures(Path(image_encoder), sorted(having), self.params_["pictures"].trailer_frames)
 
     def save(self, folder: Path | str) -> None:
         """Write everything that tagging needs as a sealed folder: safetensors, ONNX and JSON; needs `motags[train]`.

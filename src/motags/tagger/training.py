@@ -24,6 +24,7 @@ from motags.evidence.label_attention import (
     whole,
 )
 from motags.evidence.names_training import fit_names
+from motags.evidence.pictures_params import PicturesParams
 from motags.evidence.torch_encoder import TorchEncoder
 from motags.evidence.vectors_training import VectorsParams, fit_vectors
 from motags.evidence.words_training import WordsParams, fit_words
@@ -32,11 +33,10 @@ from motags.paper.clusterer import Clusterer
 from motags.paper.embedder import EmbedderParams, pretrained, refuse_too_many_tokens
 from motags.params import Params
 from motags.tagger import ranker
-from motags.tagger.model import Model
+from motags.tagger.model import PICTURES, Model
 from motags.tagger.ranker import RankerParams, share
 from motags.tagger.training_films import TrainingFilms
 
-PICTURES = ("poster", "trailer")
 OWN_KINDS = ("words", "names", "facts", *PICTURES)  # all others are a user's vectors
 MOST_PAIRS = 4_000_000  # (film, tag) pairs that the ranker learns from
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class TaggerParams(Params):
     ranker: RankerParams
 
 
-SECTIONS: dict[str, Any] = {"tagger": TaggerParams, "embedder": EmbedderParams}
+SECTIONS: dict[str, Any] = {"tagger": TaggerParams, "embedder": EmbedderParams, "pictures": PicturesParams}
 
 
 class Training:
