@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from motags.errors import MotagsError
+from motags.evidence.vector_files import OwnVectors
 from motags.films.files import Row
 from motags.films.reading import MAX_SET_ASIDE, TOLD, Reading, ReadingRules
 from motags.films.text import Entry, TextRules
@@ -63,7 +64,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Job:
-    """Which films are tagged; `source` is None for standard input."""
+    """Which films are tagged; `source` is None for standard input, `vectors` are files of the user's own vectors."""
 
     source: Path | None
     text_rules: TextRules = field(default_factory=TextRules)
@@ -71,6 +72,7 @@ class Job:
     chunk: int = 256
     max_set_aside: float = MAX_SET_ASIDE
     rules: ReadingRules = field(default_factory=ReadingRules)
+    vectors: tuple[Path, ...] = ()
 
     def total(self) -> int | None:
         """How many rows there are to read, where that is quickly counted."""
@@ -84,6 +86,11 @@ class Job:
     def reading(self) -> Reading:
         """The catalogue; what was understood of it is known when its chunks are read."""
         return Reading(self.source, self.rules, with_tags=False)
+
+    @cached_property
+    def own_vectors(self) -> OwnVectors:
+        """The user's own vectors, by film id."""
+        return OwnVectors(self.vectors)
 
     def chunks(self, done: int = 0) -> Iterator[Chunk]:
         """The films after the first `done` rows, at most `chunk` at a time.
@@ -99,7 +106,7 @@ class Job:
                 continue
             entry = self.text_rules.entry(row)
             if isinstance(entry, Entry):
-                films.append(entry)
+                films.append(self.own_vectors.added(entry))
             else:
                 aside.append(Aside(f"{self.reading.name}, line {line}", entry))
             if len(films) + len(aside) == self.chunk:

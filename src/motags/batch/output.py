@@ -66,6 +66,7 @@ def provenance_of(job: Job, choice: Choice, version: str, backend: str) -> dict[
         "catalogue": sha256(job.source) if job.source else None,
         "text": asdict(job.text_rules),
         "way of reading": json.loads(json.dumps(asdict(job.rules))),  # as a journal has it
+        "vectors": {path.stem: sha256(path) for path in job.vectors},
         "shard": str(job.shard),
         "choice of tags": asdict(choice),
         "model": version,

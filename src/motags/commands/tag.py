@@ -15,6 +15,8 @@ from motags.commands.options import LIMIT, MODEL, TEXT, reading_rules, spare
 from motags.errors import MotagsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from motags.batch.job import Choice, Count, Engine, Shard
     from motags.evidence.onnx_encoder import Backend
     from motags.films.reading import ReadingRules
@@ -50,12 +52,18 @@ def _shard(ctx: click.Context, param: click.Parameter, value: str) -> "Shard":
     "--shard", metavar="I/N", callback=_shard, default="1/1", help="Tag part i of n only; together they are all films."
 )
 @LIMIT
+@click.option(
+    "--vectors",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    multiple=True,
+    help="A file of vectors of the films that the model has learned from too; may be given more than once.",
+)
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", help="This machine, or a Ray cluster.")
 @reading_rules()
 def tag(
     file: Path, model: Path, output: Path, kind: str | None, text: Any, top: int | None, threshold: float | None,
     min_tags: int, all_scores: bool, backend: "Backend", threads: int, chunk: int, shard: "Shard", max_set_aside: float,
-    engine: str, rules: "ReadingRules",
+    vectors: tuple[Path, ...], engine: str, rules: "ReadingRules",
 ) -> None:  # fmt: skip
     """Tag the films of FILE: JSON, CSV or parquet, plain or .gz; - reads any of these from standard input.
 
@@ -88,7 +96,8 @@ def tag(
     if kind == "parquet":
         import_module("pyarrow")  # now, not when all is tagged
     tagger = Tagger.load(model, backend=backend, threads=threads)
-    job = Job(source, tagger.text_rules_.with_text(text), shard, chunk, max_set_aside, rules)
+    job = Job(source, tagger.text_rules_.with_text(text), shard, chunk, max_set_aside, rules, vectors)
+    _refuse_unknown(job.own_vectors.kinds, tagger)
     choice = Choice(top, 0.0 if all_scores else threshold, min_tags)
     printed = sys.stdout.buffer
     with _engine(engine, tagger, choice, model, backend, threads) as (run, own_backend):
@@ -97,6 +106,16 @@ def tag(
         else:
             count = tag_to_stream(job, run, printed, kind)
     click.echo(_summary(count, to), err=True)
+    if tagger.pictures_ and (unseen := tagger.pictures_.said()):
+        click.echo(f"motags: {unseen}", err=True)
+
+
+def _refuse_unknown(vectors: "Iterable[str]", tagger: Any) -> None:
+    if unknown := [name for name in vectors if name not in tagger.evidence_]:
+        raise MotagsError(
+            f"the model has not learned from vectors {unknown[0]!r}, but from "
+            f"{', '.join(['text', *tagger.evidence_])}: name the file as in tagger.vectors.files when it was trained"
+        )
 
 
 def _refuse_contradictions(top: int | None, threshold: float | None, min_tags: int, all_scores: bool) -> None:

@@ -46,31 +46,43 @@ class Counts:
     films_without_vector: int
 
 
-def with_vectors(films: Sequence[Entry], files: Sequence[Path]) -> tuple[list[Entry], dict[str, Counts]]:
-    """The films with the vectors of files beside those that they have; each kind is called as its file, less the end.
+class OwnVectors:
+    """The vectors of some files, each a kind of evidence that is called as its file, less the end.
 
-    Returns:
-        The films in their order, and how each file matches them, by kind.
+    Attributes:
+        kinds: (d,) float32 by film id, by kind.
 
     Raises:
         MotagsError: a file can't be read (see `read_vectors`), or has the name of another kind of evidence.
     """
-    counts: dict[str, Counts] = {}
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        read = {name: read_vectors(path) for name, path in _kinds(files).items()}
+        self.kinds = {name: dict(zip(ids, rows, strict=True)) for name, (ids, rows) in read.items()}
+
+    def added(self, film: Entry) -> Entry:
+        """The film with its vectors beside those that it has."""
+        own = {name: by_id[film.id] for name, by_id in self.kinds.items() if film.id in by_id}
+        return replace(film, vectors={**film.vectors, **own}) if own else film
+
+
+def with_vectors(films: Sequence[Entry], files: Sequence[Path]) -> tuple[list[Entry], dict[str, Counts]]:
+    """The films with the vectors of files beside those that they have; see `OwnVectors`.
+
+    Returns:
+        The films in their order, and how each file matches them, by kind.
+    """
+    own = OwnVectors(files)
     known = {film.id for film in films}
-    vectors: list[dict[str, np.ndarray]] = [dict(film.vectors) for film in films]
-    for name, path in _kinds(files).items():
-        ids, rows = read_vectors(path)
-        by_id = dict(zip(ids, rows, strict=True))
-        for film, own in zip(films, vectors, strict=True):
-            if film.id in by_id:
-                own[name] = by_id[film.id]
+    counts = {}
+    for name, by_id in own.kinds.items():
         matched = len(known & by_id.keys())
-        counts[name] = Counts(len(ids) - matched, sum(film.id not in by_id for film in films))
+        counts[name] = Counts(len(by_id) - matched, sum(film.id not in by_id for film in films))
         log.info(
-            "%s: %d vectors of %d numbers, %d of them of no film; %d films have none",
-            path, *rows.shape, counts[name].vectors_without_film, counts[name].films_without_vector,
+            "%s: %d vectors, %d of them of no film; %d films have none",
+            name, len(by_id), counts[name].vectors_without_film, counts[name].films_without_vector,
         )  # fmt: skip
-    return [replace(film, vectors=own) for film, own in zip(films, vectors, strict=True)], counts
+    return [own.added(film) for film in films], counts
 
 
 def _kinds(files: Sequence[Path]) -> dict[str, Path]:

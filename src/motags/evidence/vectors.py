@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from motags.errors import MotagsError
 from motags.films.text import Entry
 
 CLIP = 5.0  # standard deviations of a number of a vector, at most
@@ -27,12 +28,21 @@ class Vectors:
         self.mean, self.deviation, self.coef, self.intercept = mean, deviation, coef, intercept
 
     def evidence(self, films: Sequence[Entry]) -> np.ndarray:
-        """Logits of n films, (n, 1, t) float32; NaN where a film has no such vector."""
+        """Logits of n films, (n, 1, t) float32; NaN where a film has no such vector.
+
+        Raises:
+            MotagsError: a vector is of another length than those of training.
+        """
         values = np.full((len(films), 1, len(self.intercept)), np.nan, dtype=np.float32)
         rows = [row for row, film in enumerate(films) if self.source in film.vectors]
         for row in rows:  # one by one: in company, sums round otherwise
-            vector = standardised(films[row].vectors[self.source], self.mean, self.deviation)
-            values[row, 0] = vector @ self.coef + self.intercept
+            vector = films[row].vectors[self.source]
+            if vector.shape != self.mean.shape:
+                raise MotagsError(
+                    f"film {films[row].id!r} has a vector {self.source!r} of {vector.size} numbers, the model has "
+                    f"learned from {self.mean.size}: give vectors of the same kind"
+                )
+            values[row, 0] = standardised(vector, self.mean, self.deviation) @ self.coef + self.intercept
         return values
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
