@@ -51,7 +51,7 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def page(catalogue: Path, tagger_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Review]:
     with Review(catalogue, tagger_folder, tmp_path_factory.mktemp("review") / "review.sqlite") as page:
-        page.wait_for_suggestions(61)
+        page.wait_for_suggestions(62)
         yield page
 
 

@@ -39,7 +39,7 @@ def review(tagger_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     films = [EVIL, {"id": "blank", "title": "Without text"}, *untagged]
     (folder / "films.jsonl").write_text("".join(json.dumps(film) + "\n" for film in films))
     with Review(folder / "films.jsonl", tagger_folder, folder / "review.sqlite") as review:
-        review.wait_for_suggestions(121)
+        review.wait_for_suggestions(122)
         yield review
 
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from builders import MODEL_VERSION, act_name, review_film, review_store
 from motags.errors import MotagsError
 from motags.films.film import Film, Tag
+from motags.films.text import TextRules
 from motags.web import database as schema
 from motags.web import scoring
 from motags.web.database import Database
@@ -274,7 +275,8 @@ def test_suggestions_go_on_when_the_file_is_free_again(store: ReviewStore, monke
     monkeypatch.setattr(schema, "WAIT", 0.05)
     monkeypatch.setattr(scoring, "PAUSE", 0.05)
     model: Any = SimpleNamespace(
-        tags_=["war", "heist"], thresholds_=np.array([0.5, 0.4]), version_="next", score=len,
+        tags_=["war", "heist"], thresholds_=np.array([0.5, 0.4]), version_="next", text_rules_=TextRules(),
+        score=lambda films: SimpleNamespace(known=np.ones(len(films), dtype=bool)),
         held_out=lambda ids, _: np.full((len(ids), 2), 0.9),
     )  # fmt: skip
     scorer = scoring.Scorer(model, store)
