@@ -19,13 +19,13 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from motags.evidence.encoder_training import TagEncoderParams, lower_states, tune
+from motags.evidence.facts_training import FactsParams
 from motags.evidence.label_attention import (
     TagAttention,
     TagEncoder,
     tag_vectors,
     top_layers,
 )
-from motags.evidence.facts_training import FactsParams
 from motags.evidence.vectors_training import VectorsParams
 from motags.evidence.words_training import WordsParams
 from motags.films.film import Film, Tag

@@ -13,6 +13,7 @@ from builders import TOPIC_TAGS, embedder_params, fitted_tagger, topic_films
 from motags import Tagger
 from motags.active_learning.explain import SPANS, cluster_tags, explain
 from motags.errors import MotagsError
+from motags.films.text import Entry
 from motags.paper.embedder import pretrained
 
 
@@ -45,8 +46,8 @@ def test_the_films_named_bear_the_tag_and_the_nearest_comes_first(learned: Tagge
 def test_a_training_film_is_not_like_itself(learned: Tagger) -> None:
     row, j = 5, int(learned.films_.Y[5].argmax())
     text = topic_films(120)[0][row]
-    ten = explain(learned, text, [TOPIC_TAGS[j]], neighbours=10)[0]
-    others = explain(learned, text, [TOPIC_TAGS[j]], neighbours=9, film=str(row))[0]
+    ten = explain(learned, Entry("another", None, text), [TOPIC_TAGS[j]], neighbours=10)[0]
+    others = explain(learned, Entry(str(row), None, text), [TOPIC_TAGS[j]], neighbours=9)[0]
     assert str(row) in {id_ for id_, _, _ in ten.films}
     assert others.films == [film for film in ten.films if film[0] != str(row)]
 

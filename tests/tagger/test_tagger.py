@@ -33,10 +33,11 @@ from motags.artifacts import checked, seal
 from motags.errors import MotagsError
 from motags.evaluation.metrics import macro_auc, micro_f1
 from motags.evidence.onnx_encoder import Backend
+from motags.films.text import TextRules
 from motags.paper.embedder import pretrained
 from motags.tagger import model, training
 from motags.tagger.card import model_card
-from motags.tagger.checks import labels_of, texts_of
+from motags.tagger.checks import entries_of, labels_of
 from motags.tagger.tagger import Tagger
 from motags.tagger.training import TaggerParams
 
@@ -186,11 +187,11 @@ def test_the_card_names_each_tag_and_shows_text_of_others_as_text(fitted: Tagger
 
 
 REPLACED = {
-    "a pickle where weights should be": ("words.safetensors", lambda _: pickle.dumps(Trap())),
+    "a pickle where weights should be": ("evidence.safetensors", lambda _: pickle.dumps(Trap())),
     "a pickle for a graph": ("encoder_int8.onnx", lambda _: pickle.dumps(Trap())),
     "no vocabulary": ("vocabulary.json", lambda _: b"{}"),
     "no JSON": ("films.json", lambda _: b"{"),
-    "another format": ("tagger.json", lambda text: text.replace(b'"format": 4', b'"format": 99')),
+    "another format": ("tagger.json", lambda text: text.replace(b'"format": 5', b'"format": 99')),
 }
 
 
@@ -349,15 +350,15 @@ def test_a_tag_where_a_list_of_tags_belongs_is_refused(Y: Any) -> None:
     ("given", "said"),
     [
         ({"tags": ["a", "b", "c"]}, "2 columns of tags have 3 names"),
-        ({"ids": ["1"]}, "4 texts have 1 ids"),
-        ({"titles": ["One"]}, "4 texts have 1 titles"),
+        ({"ids": ["1"]}, "4 films have 1 ids"),
+        ({"titles": ["One"]}, "4 films have 1 titles"),
         ({"tags": ["a", "a"]}, "the tags name 'a' twice"),
     ],
 )
 def test_arguments_that_do_not_fit_each_other_are_refused(given: dict[str, list[str]], said: str) -> None:
     with pytest.raises(MotagsError, match=said):
         Tagger().fit(["a text"] * 4, np.ones((4, 2), dtype=bool), **given)  # type: ignore[arg-type]
-    with pytest.raises(MotagsError, match="there are no texts to learn from"):
+    with pytest.raises(MotagsError, match="there are no films to learn from"):
         Tagger().fit([], [], tags=["a"])
     with pytest.raises(MotagsError, match="there are no tags to learn"):
         Tagger().fit(["a text"] * 4, [[]] * 4)
@@ -368,19 +369,42 @@ def test_arguments_that_do_not_fit_each_other_are_refused(given: dict[str, list[
     [
         pd.DataFrame({"any": ["A witch", "A war"]}), pd.DataFrame({"id": [1, 2], "overview": ["A witch", "A war"]}),
         np.array(["A witch", "A war"]), pd.Series(["<p>A witch</p>", "A\u200b war"]),
+        [{"plot": "A witch"}, {"plot": "A war"}],
     ],
 )  # fmt: skip
-def test_a_table_with_one_column_of_texts_is_a_list_of_them(texts: Any) -> None:
-    assert texts_of(texts) == ["A witch", "A war"]
+def test_texts_come_as_a_list_a_column_or_in_films(texts: Any) -> None:
+    assert [entry.text for entry in entries_of(texts, TextRules())] == ["A witch", "A war"]
 
 
-@pytest.mark.parametrize(
-    "texts",
-    [pd.DataFrame({"a": ["x"], "b": ["y"]}), pd.DataFrame({"plot": ["x"], "overview": ["y"]}), {"a": "x"}, {"x"}],
+@pytest.mark.parametrize("films", [{"a": "x"}, {"x"}, "x"])
+def test_a_container_that_is_no_list_of_films_is_refused(films: Any) -> None:
+    with pytest.raises(MotagsError, match=r"stands where a list of texts.* is expected: (give|put) "):
+        entries_of(films, TextRules())
+
+
+FILM_TABLE = pd.DataFrame(
+    {
+        "title": ["Alien", "Heat"],
+        "tagline": ["In space no one can hear you scream.", np.nan],
+        "overview": ["A crew meets a creature.", "A thief and a detective."],
+        "director": ["Ridley Scott", "Michael Mann"],
+        "cast": [["Sigourney Weaver", "John Hurt"], None],
+        "runtime": [117.0, np.nan],
+        "year": [1979, 1995],
+    }
 )
-def test_a_container_that_is_no_list_of_texts_is_refused(texts: Any) -> None:
-    with pytest.raises(MotagsError, match=r"stands where a list of texts is expected.*: give "):
-        texts_of(texts)
+
+
+@pytest.mark.parametrize("films", [FILM_TABLE, FILM_TABLE.to_dict("records")], ids=["pandas", "dictionaries"])
+def test_films_come_with_all_that_a_catalogue_has_of_them(films: Any) -> None:
+    alien, heat = entries_of(films, TextRules())
+    assert alien.text == "Alien. In space no one can hear you scream. A crew meets a creature."
+    assert (alien.year, alien.runtime) == (1979, 117)
+    assert alien.lists == {"directors": ("Ridley Scott",), "cast": ("Sigourney Weaver", "John Hurt")}
+    assert (heat.text, heat.runtime) == ("Heat. A thief and a detective.", None)
+    assert heat.lists == {"directors": ("Michael Mann",)}
+    only = entries_of(films, TextRules(fields=("text",)))
+    assert [entry.text for entry in only] == ["A crew meets a creature.", "A thief and a detective."]
 
 
 def test_a_blank_text_gets_no_tags_whatever_is_asked_for(fitted: Tagger) -> None:

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from motags.errors import MotagsError
 from motags.films.text import Entry
+from motags.tagger.checks import entries_of
 from motags.tagger.model import Model
 
 WORD = re.compile(r"\w[\w'\u2019-]*")
@@ -44,19 +46,21 @@ class Explanation:
     cluster_tags: list[str]
 
 
-def explain(model: Model, film: Entry, tags: Sequence[str], neighbours: int = 5) -> list[Explanation]:
+def explain(model: Model, film: Any, tags: Sequence[str], neighbours: int = 5) -> list[Explanation]:
     """Explain some tags of one film by occlusion (Zeiler and Fergus 2014, section 4.2): each part is left out in turn.
 
     Args:
+        film: a text, or a film; see `checks.entries_of`.
         neighbours: training films to name, at most; the film itself is none of them.
 
     Raises:
-        MotagsError: the tagger does not know a tag.
+        MotagsError: the tagger does not know a tag, or the film can't be read.
     """
     if unknown := [tag for tag in tags if tag not in model.tags_]:
         raise MotagsError(
             f"{unknown[0]!r} is not one of the model's {len(model.tags_)} tags: its tagger.json names them"
         )
+    film = entries_of([film], model.text_rules_)[0]
     spans, facts = _spans(film.text), list(_facts(film))
     without = [replace(film, text=film.text[:start] + film.text[end:]) for start, end in spans]
     values, embeddings = model.evidence([film, *without, *(less for _, less in facts)])

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from motags.evidence.words_training import WordsParams, fit_vectorizer, regression
+from motags.evidence.regressions_training import regression
+from motags.evidence.words_training import WordsParams, fit_vectorizer
 from motags.paper.local_models import LocalModels, LocalModelsParams
 
 
@@ -33,7 +34,7 @@ def tfidf_regression(train: list[str], Y: np.ndarray, texts: list[str], params: 
     scores = np.empty((len(texts), Y.shape[1]), dtype=np.float32)
     for j, y in enumerate(Y.T):
         single_class = y.all() or not y.any()  # nothing to tell apart
-        scores[:, j] = y[0] if single_class else regression(params, seed).fit(X, y).predict_proba(X_new)[:, 1]
+        scores[:, j] = y[0] if single_class else regression(params.C, seed).fit(X, y).predict_proba(X_new)[:, 1]
     return scores
 
 

@@ -40,7 +40,7 @@ class FactTable(NamedTuple):
     def weighed(self, idf: np.ndarray) -> csr_matrix:
         """The facts of each film weighed by idf (v,), of unit length, (n, v)."""
         weights = (self.X @ diags_array(idf)).tocsr()
-        lengths = np.sqrt(weights.multiply(weights).sum(1)).ravel()
+        lengths = np.sqrt(np.asarray(weights.multiply(weights).sum(1))).ravel()
         return csr_matrix(diags_array(1 / np.maximum(lengths, np.finfo(np.float64).tiny)) @ weights)
 
     def idf(self) -> np.ndarray:

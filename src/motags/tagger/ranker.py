@@ -1,4 +1,4 @@
-"""Ranker: one small network that weighs the evidence for every (film, tag) pair, the same for all tags; and the rule."""
+"""Ranker: a small network that weighs the evidence of every (film, tag) pair, the same for all tags; the rule."""
 
 import math
 from collections.abc import Sequence
