@@ -116,6 +116,7 @@ class Review:
             "queue",
             films=[film | {"address": _film_address(film["id"], chosen)} for film in map(dict, films)],
             predicted=store.predicted(ids),
+            people=store.people(ids, chosen.q),
             done=store.history.done_by(ids),
             start=_film_address(self._free(ids, me), chosen) if ids else "",
             count=count,

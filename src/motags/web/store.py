@@ -8,7 +8,7 @@ from dataclasses import asdict, astuple, dataclass, replace
 from motags.films.film import Film
 from motags.web.database import Database
 from motags.web.decisions import History, Verdict
-from motags.web.search import names_of, words_of
+from motags.web.search import names_of, people_of, words_of
 
 SHOWS = {
     "open": "f.id NOT IN (SELECT film FROM live WHERE kind = 'done')",
@@ -227,6 +227,13 @@ class ReviewStore:
         """How many films the queue holds."""
         query, values = _queue(chosen, me)
         return int(self.database.read(f"SELECT count(*) FROM ({query})", **values)[0][0])  # noqa: S608
+
+    def people(self, films: Sequence[str], q: str) -> dict[str, list[str]]:
+        """By film, the people for whom a search finds it."""
+        rows = self.database.read(
+            "SELECT id, record FROM film WHERE id IN (SELECT value FROM json_each(:films))", films=json.dumps(films)
+        )
+        return {row["id"]: people_of(json.loads(row["record"]), words_of(q)) for row in rows}
 
     def after(self, film: str, chosen: Filter, me: str, limit: int) -> list[str]:
         """Ids of the films that follow in the queue, from its start again where it ends; never the film itself."""
