@@ -111,10 +111,10 @@ def left(page: Page) -> list[str]:
 
 
 def many(page: Page, review: Review) -> None:
-    """Open a film with at least three tags to decide on."""
+    """Open a film with a text and at least three tags to decide on."""
     with sqlite3.connect(review.decisions) as connection:
-        query = """SELECT film FROM suggestion WHERE given AND film NOT IN (SELECT film FROM decision)
-            GROUP BY film HAVING count(*) >= 3 LIMIT 1"""
+        query = """SELECT film FROM suggestion JOIN film ON film = id WHERE given AND text <> ''
+            AND film NOT IN (SELECT film FROM decision) GROUP BY film HAVING count(*) >= 3 LIMIT 1"""
         (film,) = connection.execute(query).fetchone()
     page.goto(f"{review.address}/film?id={film}")
 
