@@ -49,9 +49,9 @@ def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(catalogue: Path, tagger_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Review]:
-    with Review(catalogue, tagger_folder, tmp_path_factory.mktemp("review") / "review.sqlite") as page:
-        page.wait_for_suggestions(61)
+def page(catalogue: Path, film_tagger_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Review]:
+    with Review(catalogue, film_tagger_folder, tmp_path_factory.mktemp("review") / "review.sqlite") as page:
+        page.wait_for_suggestions(62)
         yield page
 
 
@@ -86,6 +86,7 @@ def test_it_opens_on_the_queue(ana: Client) -> None:
 @pytest.mark.parametrize(
     ("path", "status"),
     [("/", 200), ("/film?id=no-text", 200), ("/film?id=none", 404), ("/film", 422), ("/nowhere", 404), ("/tags", 200),
+     ("/poster?id=no-text", 404), ("/poster", 422), (f"/?q={'x' * 201}", 422),
      ("/static/film.js", 200), ("/static/none", 404), ("/export/none", 404), ("/reviewer", 200), ("/docs", 404),
      ("/openapi.json", 404), ("/?show=none", 422), ("/?page=0", 422), ("/static/%2e%2e/store.py", 404)],
 )  # fmt: skip
@@ -235,13 +236,13 @@ def test_why_is_the_text_in_pieces_and_films_like_it(ana: Client) -> None:
 
 
 def test_a_training_film_shows_what_models_say_that_had_not_seen_it(
-    ana: Client, page: Review, tagger_folder: Path
+    ana: Client, page: Review, film_tagger_folder: Path
 ) -> None:
     film = str(sample_films(60)[20]["id"])
     ana.get("/film", id=film)
     with sqlite3.connect(page.decisions) as connection:
         kept = dict(connection.execute("SELECT tag, score FROM suggestion WHERE film = ?", (film,)).fetchall())
-    tagger = Tagger.load(tagger_folder)
+    tagger = Tagger.load(film_tagger_folder)
     scores = tagger.films_.out_of_fold[tagger.films_.ids.index(film)]
     assert kept == {tag: float(scores[tagger.tags_.index(tag)]) for tag in kept}
     tag = max(kept, key=lambda tag: kept[tag])
@@ -260,9 +261,9 @@ def test_the_result_can_be_downloaded(ana: Client) -> None:
 
 
 def test_two_reviewers_and_a_kill_lose_no_decision_and_double_none(
-    catalogue: Path, tagger_folder: Path, tmp_path: Path
+    catalogue: Path, film_tagger_folder: Path, tmp_path: Path
 ) -> None:
-    with Review(catalogue, tagger_folder, tmp_path / "review.sqlite") as page:
+    with Review(catalogue, film_tagger_folder, tmp_path / "review.sqlite") as page:
         clients = {name: page.client(name) for name in ("one", "two")}
         sent: dict[str, list[str]] = {name: [] for name in clients}
         answered: dict[str, list[str]] = {name: [] for name in clients}
@@ -296,8 +297,8 @@ def test_two_reviewers_and_a_kill_lose_no_decision_and_double_none(
         assert Counter(row["act"] for row in decisions(page)) == Counter(act for acts in sent.values() for act in acts)
 
 
-def test_another_address_needs_the_token(catalogue: Path, tagger_folder: Path, tmp_path: Path) -> None:
-    with Review(catalogue, tagger_folder, tmp_path / "r.sqlite", host="0.0.0.0", reviewer="") as page:  # noqa: S104
+def test_another_address_needs_the_token(catalogue: Path, film_tagger_folder: Path, tmp_path: Path) -> None:
+    with Review(catalogue, film_tagger_folder, tmp_path / "r.sqlite", host="0.0.0.0", reviewer="") as page:  # noqa: S104
         assert page.token
         assert len(page.token) == 32
         stranger = Client(page.address)
@@ -305,6 +306,7 @@ def test_another_address_needs_the_token(catalogue: Path, tagger_folder: Path, t
             "/",
             "/static/page.css",
             "/film?id=no-text",
+            "/poster?id=no-text",
             "/?token=",
             "/?token=wrong",
             f"/?token={page.token[:-1]}",
@@ -329,9 +331,9 @@ def test_another_address_needs_the_token(catalogue: Path, tagger_folder: Path, t
         assert page.token not in errors
 
 
-def test_a_token_of_ones_own_is_never_logged(catalogue: Path, tagger_folder: Path, tmp_path: Path) -> None:
+def test_a_token_of_ones_own_is_never_logged(catalogue: Path, film_tagger_folder: Path, tmp_path: Path) -> None:
     token = "0123456789abcdefTOKEN"  # noqa: S105
-    with Review(catalogue, tagger_folder, tmp_path / "r.sqlite", MOTAGS_REVIEW_TOKEN=token, LEVEL="DEBUG") as page:
+    with Review(catalogue, film_tagger_folder, tmp_path / "r.sqlite", MOTAGS_REVIEW_TOKEN=token, LEVEL="DEBUG") as page:
         client = Client(page.address)
         assert client.get("/").status_code == 401
         assert client.get("/", token=token).status_code == 200
@@ -356,7 +358,7 @@ def test_a_token_of_ones_own_is_never_logged(catalogue: Path, tagger_folder: Pat
 )  # fmt: skip
 def test_a_mistake_is_told_before_anything_is_answered(
     catalogue: Path,
-    tagger_folder: Path,
+    film_tagger_folder: Path,
     tmp_path: Path,
     given: dict[str, Any],
     said: str,
@@ -364,56 +366,58 @@ def test_a_mistake_is_told_before_anything_is_answered(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("locked.sqlite.lock").mkdir()
-    right = {"catalogue": catalogue, "model": tagger_folder, "decisions": tmp_path / "r.sqlite", "port": 0}
+    right = {"catalogue": catalogue, "model": film_tagger_folder, "decisions": tmp_path / "r.sqlite", "port": 0}
     with pytest.raises(MotagsError, match=said):
         serve(**(right | given), announce=pytest.fail)
 
 
 def test_a_short_token_is_refused(
-    catalogue: Path, tagger_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    catalogue: Path, film_tagger_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MOTAGS_REVIEW_TOKEN", "short")
     with pytest.raises(MotagsError, match="at least 16"):
-        serve(catalogue, tagger_folder, tmp_path / "r.sqlite", announce=pytest.fail)
+        serve(catalogue, film_tagger_folder, tmp_path / "r.sqlite", announce=pytest.fail)
 
 
-def test_a_port_that_is_taken_is_named(catalogue: Path, tagger_folder: Path, tmp_path: Path, page: Review) -> None:
+def test_a_port_that_is_taken_is_named(catalogue: Path, film_tagger_folder: Path, tmp_path: Path, page: Review) -> None:
     port = int(page.address.rsplit(":", 1)[1])
     with pytest.raises(MotagsError, match=f"port {port}"):
-        serve(catalogue, tagger_folder, tmp_path / "r.sqlite", port=port, announce=pytest.fail)
+        serve(catalogue, film_tagger_folder, tmp_path / "r.sqlite", port=port, announce=pytest.fail)
 
 
 def test_a_page_with_another_model_on_the_same_file_is_refused_while_the_first_is_open(
-    catalogue: Path, tagger_folder: Path, tmp_path: Path
+    catalogue: Path, film_tagger_folder: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "tagger"
-    shutil.copytree(tagger_folder, other)
+    shutil.copytree(film_tagger_folder, other)
     (other / "README.md").write_text("Another model.")
     seal(other)
-    first, second, later = (Review(catalogue, model, tmp_path / "r.sqlite") for model in (tagger_folder, *[other] * 2))
+    first, second, later = (
+        Review(catalogue, model, tmp_path / "r.sqlite") for model in (film_tagger_folder, *[other] * 2)
+    )
     with first:
-        with Review(catalogue, tagger_folder, tmp_path / "r.sqlite") as same:
+        with Review(catalogue, film_tagger_folder, tmp_path / "r.sqlite") as same:
             assert Client(same.address).get("/").status_code == 200
         refused = second.run()
         said, errors = refused.communicate(timeout=60)
         assert (refused.returncode, said) == (1, "")
-        versions = [version_of(model) for model in (tagger_folder, other)]
+        versions = [version_of(model) for model in (film_tagger_folder, other)]
         assert errors.splitlines()[-1] == (
             f"motags review: {tmp_path / 'r.sqlite'} is open on a page with the model {versions[0]}, this one is "
             f"{versions[1]}: stop that page first, or name another file with --decisions"
         )
         assert Client(first.address).get("/").status_code == 200
         (films := tmp_path / "others.jsonl").write_text(json.dumps({"id": 1, "title": "One", "synopsis": "A text."}))
-        _, errors = Review(films, tagger_folder, tmp_path / "r.sqlite").run().communicate(timeout=60)
+        _, errors = Review(films, film_tagger_folder, tmp_path / "r.sqlite").run().communicate(timeout=60)
         assert "is open on a page with the catalogue" in errors.splitlines()[-1]
     with later:  # the first was killed
         assert Client(later.address).get("/").status_code == 200
 
 
 def test_a_file_that_can_not_be_written_is_told_and_the_page_goes_on(
-    catalogue: Path, tagger_folder: Path, tmp_path: Path
+    catalogue: Path, film_tagger_folder: Path, tmp_path: Path
 ) -> None:
-    with Review(catalogue, tagger_folder, tmp_path / "review.sqlite") as page:
+    with Review(catalogue, film_tagger_folder, tmp_path / "review.sqlite") as page:
         client = page.client("Ana")
         with sqlite3.connect(page.decisions) as other:
             other.execute("CREATE TRIGGER full BEFORE INSERT ON decision BEGIN SELECT RAISE(ABORT, 'full'); END")

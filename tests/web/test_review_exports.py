@@ -249,7 +249,7 @@ def test_a_catalogue_is_read_as_motags_tag_reads_it(tmp_path: Path) -> None:
         tags_=["Drama", "War"], kinds_=["genre", "genre"], thresholds_=np.array([0.5, 0.4]), text_rules_=TextRules()
     )  # fmt: skip
     take(store, tmp_path / "films.csv", cast("Model", model))
-    assert [row["text"] for row in store.unscored("v", 9)] == ["Its text.", "Only a text."]
+    assert [row["text"] for row in store.unscored("v", 9)] == ["One. Its text.", "Two. Only a text."]
     write_catalogue(tmp_path / "review.sqlite", tmp_path / "films.jsonl")
     assert tags_of(tmp_path / "films.jsonl") == {"1": {"Drama": None, "Noir": None}, "2": {"Drama": None}}
     (_, two), _ = read_catalogue(tmp_path / "films.jsonl", 0.0)
@@ -263,7 +263,7 @@ def test_a_text_longer_than_what_is_read_is_exported_whole(tmp_path: Path) -> No
     model = SimpleNamespace(tags_=["Drama"], kinds_=["genre"], thresholds_=np.array([0.5]), text_rules_=TextRules())
     take(store, tmp_path / "films.csv", cast("Model", model))
     (read,) = store.unscored("v", 9)
-    assert len(read["text"].split()) == TextRules().max_words
+    assert len(read["text"].split()) == 1 + TextRules().max_words  # after the title
     write_catalogue(tmp_path / "review.sqlite", tmp_path / "films.jsonl")
     (one,), _ = read_catalogue(tmp_path / "films.jsonl", 0.0)
     assert one.plot == long
@@ -276,4 +276,4 @@ def test_of_films_with_one_id_title_and_text_are_those_of_the_first(tmp_path: Pa
     take(store, tmp_path / "films.csv", cast("Model", model), 0.5)
     one = store.film("1")
     assert one
-    assert (one["title"], one["text"]) == ("Alien", "In space.")
+    assert (one["title"], one["text"]) == ("Alien", "Alien. In space.")

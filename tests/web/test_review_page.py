@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
 from builders import sample_films
@@ -20,6 +21,14 @@ LAPTOP, PHONE = ViewportSize(width=1280, height=800), ViewportSize(width=390, he
 SCRIPT = "<svg onload=window.pwned=1><video src=x onerror=window.pwned=1>"  # what texts are not cleaned of
 EVIL = {"id": f"evil/{SCRIPT}", "title": f"0 {SCRIPT}", "tags": [f"tag {SCRIPT}"]}
 EVIL["synopsis"] = f"A man {SCRIPT} robs a bank, and another plot unfolds around the stolen money of the town."
+READ = f"{EVIL['title']}. {EVIL['synopsis']}"
+PEOPLE = {"directors": ["Charlie Chaplin"], "cast": ["Charlie Chaplin", *(f"Émile {n}" for n in range(9))]}
+WHOLE = [
+    {"id": "whole", "title": "Le Kid", "synopsis": "A tramp finds a child.", "poster": "poster.jpg", "runtime": 68,
+     "countries": ["US"], "languages": ["en"], "companies": ["First National", "W" * 90], **PEOPLE},
+    {"id": "facts", "title": "Without text, with facts", **PEOPLE},
+    {"id": "torn", "title": "A torn poster", "synopsis": "A tramp.", "poster": "torn.jpg"},
+]  # fmt: skip
 SLOWLY = """const fast = fetch;
 window.fetch = async (...asked) => { await new Promise((go) => setTimeout(go, 300)); return fast(...asked); };
 undefined"""
@@ -33,13 +42,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def review(tagger_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Review]:
+def review(film_tagger_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Review]:
     folder = tmp_path_factory.mktemp("review")
-    untagged = [{name: film[name] for name in ("id", "title", "year", "synopsis")} for film in sample_films(120)]
-    films = [EVIL, {"id": "blank", "title": "Without text"}, *untagged]
+    untagged = [{name: film[name] for name in film if name != "tags"} for film in sample_films(120)]
+    films = [EVIL, {"id": "blank", "title": "Without text"}, *WHOLE, *untagged]
+    Image.new("RGB", (400, 600), "teal").save(folder / "poster.jpg")
+    (folder / "torn.jpg").write_bytes((folder / "poster.jpg").read_bytes()[:700])
     (folder / "films.jsonl").write_text("".join(json.dumps(film) + "\n" for film in films))
-    with Review(folder / "films.jsonl", tagger_folder, folder / "review.sqlite") as review:
-        review.wait_for_suggestions(121)
+    with Review(folder / "films.jsonl", film_tagger_folder, folder / "review.sqlite") as review:
+        review.wait_for_suggestions(125)
         yield review
 
 
@@ -100,10 +111,10 @@ def left(page: Page) -> list[str]:
 
 
 def many(page: Page, review: Review) -> None:
-    """Open a film with at least three tags to decide on."""
+    """Open a film with a text and at least three tags to decide on."""
     with sqlite3.connect(review.decisions) as connection:
-        query = """SELECT film FROM suggestion WHERE given AND film NOT IN (SELECT film FROM decision)
-            GROUP BY film HAVING count(*) >= 3 LIMIT 1"""
+        query = """SELECT film FROM suggestion JOIN film ON film = id WHERE given AND text <> ''
+            AND film NOT IN (SELECT film FROM decision) GROUP BY film HAVING count(*) >= 3 LIMIT 1"""
         (film,) = connection.execute(query).fetchone()
     page.goto(f"{review.address}/film?id={film}")
 
@@ -371,7 +382,15 @@ def test_no_page_has_an_accessibility_violation(
             page.wait_for_timeout(100)
         expect(page.locator("[data-mine=reject]").first).to_be_visible()
         check(page, "film, decided")
-        for path in ("/film?id=blank", "/?show=conflicts", "/?show=mine&tag=none", "/reviewer"):
+        page.goto(f"{review.address}/film?id=facts")
+        page.keyboard.press("w")
+        expect(page.locator(".kinds:visible")).to_be_visible()
+        check(page, "film without text, why")
+        page.goto(f"{review.address}/film?id=whole")
+        expect(page.get_by_role("img", name="Poster of Le Kid")).to_be_visible()
+        page.locator("summary").first.click()
+        check(page, "film with all, unfolded")
+        for path in ("/film?id=blank", "/?show=conflicts", "/?show=mine&tag=none", "/?q=chaplin&show=all", "/reviewer"):
             page.goto(review.address + path)
             check(page, path)
 
@@ -406,6 +425,74 @@ def test_long_words_and_many_tags_fit_every_width(browser: Browser, review: Revi
         check(page, f"{width} pixels")
 
 
+@pytest.mark.parametrize("width", [320, 1280])
+def test_poster_and_facts_stand_beside_the_text_at_once(browser: Browser, review: Review, width: int) -> None:
+    with visiting(browser, review, "Pos", viewport=ViewportSize(width=width, height=800)) as page:
+        page.route("**/poster*", lambda route: page.wait_for_timeout(300) or route.continue_())
+        page.goto(f"{review.address}/film?id=whole", wait_until="commit")
+        poster, text = page.get_by_role("img", name="Poster of Le Kid"), page.locator("#text")
+        before = text.bounding_box()
+        expect(poster).to_have_js_property("complete", True)
+        assert poster.evaluate("(image) => [image.naturalWidth, image.naturalHeight]") == [320, 480]
+        assert text.bounding_box() == before
+        facts = page.locator(".about dl")
+        for said in ("Charlie Chaplin", "United States", "English", "68 minutes", "First National"):
+            expect(facts).to_contain_text(said)
+        last = page.locator("details > span", has_text="Émile 8")
+        expect(last).to_be_hidden()
+        page.locator("summary").last.click()
+        expect(last).to_be_visible()
+        check(page, f"{width} pixels")
+
+
+def test_a_torn_poster_leaves_no_hole(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Tor", errors=1) as page:
+        page.goto(f"{review.address}/film?id=torn")
+        expect(page.locator("img")).to_have_count(0)
+        expect(page.locator("#text")).to_be_visible()
+
+
+def test_a_film_without_a_text_says_why_by_key(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Wit") as page:
+        page.goto(f"{review.address}/film?id=facts")
+        expect(page.locator("article")).to_contain_text("This film has no text")
+        page.keyboard.press("w")
+        expect(page.locator(".kinds:visible")).to_contain_text("facts")
+        page.keyboard.press("w")
+        expect(page.locator(".kinds")).to_have_count(0)
+        page.goto(f"{review.address}/film?id=blank")
+        expect(page.locator("article")).to_contain_text("it suggests nothing")
+        expect(page.locator("img, .about")).to_have_count(0)
+
+
+def test_a_film_is_found_by_a_person_and_the_search_goes_along(browser: Browser, review: Review) -> None:
+    with visiting(browser, review, "Ema") as page:
+        page.keyboard.press("/")
+        expect(page.get_by_label("Title or person")).to_be_focused()
+        page.keyboard.type("emile 3")
+        page.keyboard.press("Enter")
+        page.wait_for_url(re.compile("q="))
+        expect(page.locator("a.film")).to_have_count(2)
+        expect(page.locator(".people").first).to_contain_text("Émile 3")
+        first_film(page)
+        assert parse_qs(urlsplit(page.url).query)["q"] == ["emile 3"]
+        first = film_id(page)
+        page.keyboard.press("s")
+        expect(page.get_by_role("status")).to_contain_text("skipped")
+        assert {first, film_id(page)} == {"whole", "facts"}
+        page.keyboard.press("u")
+        expect(page.get_by_role("status")).to_contain_text("Undone: skip")
+        page.keyboard.press("q")
+        queue_is_there(page)
+        expect(page.get_by_label("Title or person")).to_have_value("emile 3")
+        page.keyboard.press("/")
+        page.keyboard.type("100%")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("No film here has that title or such a person.")).to_be_visible()
+        page.get_by_role("link", name="Search all films").click()
+        expect(page.get_by_label("Films", exact=True)).to_have_value("all")
+
+
 def test_a_script_in_a_title_a_tag_or_a_plot_is_text(browser: Browser, review: Review) -> None:
     with visiting(browser, review, f"Eve {SCRIPT}"[:40]) as page:
         for _ in range(5):  # pages of the queue
@@ -416,7 +503,7 @@ def test_a_script_in_a_title_a_tag_or_a_plot_is_text(browser: Browser, review: R
         expect(page.get_by_text(f"0 {SCRIPT}")).to_be_visible()
         page.goto(f"{review.address}/film?id={quote(str(EVIL['id']))}")
         expect(page.get_by_role("heading", level=1)).to_have_text(f"0 {SCRIPT}")
-        expect(page.locator("#text")).to_have_text(EVIL["synopsis"])
+        expect(page.locator("#text")).to_have_text(READ)
         expect(page.locator(".tag", has_text=f"tag {SCRIPT}")).to_be_visible()
         page.keyboard.press("+")
         page.keyboard.type(f"new {SCRIPT}")
@@ -425,7 +512,7 @@ def test_a_script_in_a_title_a_tag_or_a_plot_is_text(browser: Browser, review: R
         page.locator("[data-kind=why]").first.focus()
         page.keyboard.press("w")
         expect(page.locator(".why:visible")).to_contain_text("suggested from")
-        expect(page.locator("#text")).to_have_text(EVIL["synopsis"])
+        expect(page.locator("#text")).to_have_text(READ)
         assert page.evaluate("window.pwned") is None
 
 

@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 from builders import MODEL_VERSION, act_name, review_film, review_store
 from motags.errors import MotagsError
 from motags.films.film import Film, Tag
+from motags.films.text import TextRules
 from motags.web import database as schema
 from motags.web import scoring
 from motags.web.database import Database
 from motags.web.decisions import reviewer_name, tag_name
 from motags.web.scoring import pieces, tags_to_show, uncertainty
-from motags.web.store import Filter, ReviewStore
+from motags.web.store import Filter, ReviewStore, Scored
 
 ACTS = ["accept", "reject", "add", "clear"]
 
@@ -274,7 +275,8 @@ def test_suggestions_go_on_when_the_file_is_free_again(store: ReviewStore, monke
     monkeypatch.setattr(schema, "WAIT", 0.05)
     monkeypatch.setattr(scoring, "PAUSE", 0.05)
     model: Any = SimpleNamespace(
-        tags_=["war", "heist"], thresholds_=np.array([0.5, 0.4]), version_="next", score=len,
+        tags_=["war", "heist"], thresholds_=np.array([0.5, 0.4]), version_="next", text_rules_=TextRules(),
+        score=lambda films: SimpleNamespace(known=np.ones(len(films), dtype=bool)),
         held_out=lambda ids, _: np.full((len(ids), 2), 0.9),
     )  # fmt: skip
     scorer = scoring.Scorer(model, store)
@@ -310,3 +312,61 @@ def test_pieces_put_together_are_the_text(text: str, data: st.DataObject) -> Non
     cut = pieces(text, [(min(a, b), max(a, b), weight) for a, b, weight in spans])
     assert "".join(piece for piece, _ in cut) == text
     assert all(-1 <= weight <= 1 for _, weight in cut)
+
+
+def named_store(path: Path) -> ReviewStore:
+    """Films whose titles and people are spelled in many ways."""
+    store = ReviewStore(Database(path))
+    told: dict[str, dict[str, Any]] = {
+        "amelie": {"title": "Le Fabuleux Destin d\u2019Amélie", "directors": ["Jean-Pierre Jeunet"]},
+        "ida": {"title": "Ida", "directors": ["Paweł Pawlikowski"], "writers": ["Rebecca Lenkiewicz"]},
+        "wolf": {"title": "100% Wolf", "cast": ["Ilai Swindells"]},
+        "wolves": {"title": "100 Wolves", "cast": ["A_B"]},
+        "oe": {"title": "STRASSE", "cast": ["Bjørn Ærlig", "İlker Çelik"]},
+    }
+    store.take([(Film(id=name, **fields), "") for name, fields in told.items()], [])
+    return store
+
+
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("amelie", ["amelie"]), ("D'AMÉLIE", ["amelie"]), ("ame\u0301lie jeunet", ["amelie"]),
+        ("PAWEL", ["ida"]), ("lenkiewicz", ["ida"]), ("pawlikowski ida", ["ida"]), ("ida jeunet", []),
+        ("100%", ["wolf"]), ("%", ["wolf"]), ("_", ["wolves"]), ("a_b", ["wolves"]), ("100", ["wolf", "wolves"]),
+        ("straße", ["oe"]), ("bjorn aerlig", ["oe"]), ("ilker celik", ["oe"]), ("'; DROP TABLE film; --", []),
+        ("", ["amelie", "ida", "oe", "wolf", "wolves"]), (" \u0301 ", ["amelie", "ida", "oe", "wolf", "wolves"]),
+        (" ".join(f"{n}" for n in range(100)), []),
+    ],
+)  # fmt: skip
+def test_films_are_found_by_title_and_people_whatever_the_case_and_accents(
+    q: str, found: list[str], tmp_path: Path
+) -> None:
+    store = named_store(tmp_path / "review.sqlite")
+    assert ids(store, q=q) == found
+    assert store.count(Filter(q=q), "Ana") == len(found)
+
+
+def test_a_search_goes_with_the_other_filters_and_from_film_to_film(tmp_path: Path) -> None:
+    store = named_store(tmp_path / "review.sqlite")
+    store.suggest(MODEL_VERSION, [Scored("wolves", 1.0, [("war", 0.9, True)])])
+    assert ids(store, q="100", tag="war") == ["wolves"]
+    assert store.after("wolf", Filter(q="100"), "Ana", 5) == ["wolves"]
+    store.history.keep(act_name(1), "Ana", "wolf", [("done", None)], MODEL_VERSION)
+    assert ids(store, q="wol") == ["wolves"]
+    assert ids(store, q="wol", show="mine") == ["wolf"]
+    assert Filter(q="100 %").query() == {"q": "100 %"}
+    assert store.people(["oe", "ida"], "BJORN") == {"oe": ["Bjørn Ærlig"], "ida": []}
+
+
+def test_a_file_of_an_earlier_motags_is_opened_and_can_be_searched(tmp_path: Path) -> None:
+    path = tmp_path / "review.sqlite"
+    review_store(path).history.keep(act_name(1), "Ana", "a", [("accept", "war")], MODEL_VERSION)
+    with closing(sqlite3.connect(path, isolation_level=None)) as earlier:
+        earlier.execute("DROP TABLE search")
+    store = ReviewStore(Database(path))
+    assert list(store.history.verdicts("a")) == ["war"]
+    assert ids(store) == ["a", "b", "c", "d"]
+    assert ids(store, q="title") == []
+    store.take([(review_film("a"), "text of a")], [])
+    assert ids(store, q="title of a") == ["a"]

@@ -130,8 +130,37 @@ def read_picture(path: Path, takes: PictureInput) -> np.ndarray:
 def decoded_picture(data: bytes, takes: PictureInput) -> np.ndarray:
     """The picture (3, size, size) float32 of a file's bytes; see `read_picture`."""
     require_media()
-    _quiet()
     from PIL import Image  # noqa: PLC0415, an extra
+
+    with _rgb_picture(data, takes.size) as image:
+        return takes.normalized(np.asarray(image.resize((takes.size, takes.size), Image.Resampling.BICUBIC)))
+
+
+def small_jpeg(data: bytes, size: int) -> bytes:
+    """A picture's bytes as a JPEG of at most size x size px, without the file's metadata: drawn anew, to be shown.
+
+    Raises:
+        Unseen: no picture, an animation, too many pixels, damaged, or Pillow is not installed.
+    """
+    if find_spec("PIL") is None:
+        raise Unseen("it needs Pillow: pip install 'motags[media]'")
+    stream = io.BytesIO()
+    with _rgb_picture(data, size) as image:
+        image.thumbnail((size, size))
+        image.info.clear()  # a comment would be written again
+        image.save(stream, "JPEG", quality=85)
+    return stream.getvalue()
+
+
+@contextmanager
+def _rgb_picture(data: bytes, size: int) -> "Iterator[PillowImage]":
+    """A picture in RGB, upright, of at least twice `size` px where the file has as many.
+
+    Raises:
+        Unseen: see `read_picture`; also for what goes wrong with the picture inside the block.
+    """
+    _quiet()
+    from PIL import Image  # noqa: PLC0415
 
     try:
         image = Image.open(io.BytesIO(data), formats=PICTURE_FORMATS)
@@ -145,10 +174,9 @@ def decoded_picture(data: bytes, takes: PictureInput) -> np.ndarray:
         try:
             if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # the others of an MPO are for 3D or HDR
                 raise Unseen("an animation")
-            image.draft("RGB", (2 * takes.size, 2 * takes.size))  # a large JPEG is decoded at a fraction of its size
+            image.draft("RGB", (2 * size, 2 * size))  # a large JPEG is decoded at a fraction of its size
             image.load()
-            square = _upright(image).resize((takes.size, takes.size), Image.Resampling.BICUBIC)
-            return takes.normalized(np.asarray(square))
+            yield _upright(image)
         except (*NOT_READABLE, Image.DecompressionBombError):
             raise Unseen("damaged") from None
 

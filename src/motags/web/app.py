@@ -11,9 +11,9 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 
 from motags.web.guard import Guard
 from motags.web.pages import Files
+from motags.web.posters import Posters
 from motags.web.routes import NamelessError, Review
 from motags.web.scoring import Scorer
-from motags.web.store import ReviewStore
 
 Routes = dict[str, Callable[..., Any]]
 
@@ -22,7 +22,7 @@ NOT_THE_FORM = "the request is not of the form that this address takes"
 
 
 def make_app(
-    store: ReviewStore, scorer: Scorer, reviewer: str | None, port: int, hosts: frozenset[str] | None, token: str | None
+    scorer: Scorer, posters: Posters, reviewer: str | None, port: int, hosts: frozenset[str] | None, token: str | None
 ) -> FastAPI:
     """The program.
 
@@ -32,8 +32,9 @@ def make_app(
         hosts, token: see `Guard`.
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, max_body_size=MOST_BYTES)
-    review = Review(store, scorer, reviewer, f"motags_reviewer_{port}")
-    pages: Routes = {"/": review.queue, "/film": review.film, "/export/{name}": review.download}
+    review = Review(scorer, posters, reviewer, f"motags_reviewer_{port}")
+    pages: Routes = {"/": review.queue, "/film": review.film, "/poster": review.poster}
+    pages["/export/{name}"] = review.download
     reads: Routes = {"/why": review.why, "/tags": review.tags}
     writes: Routes = {"/decide": review.decide, "/leave": review.leave, "/undo": review.undo}
     for path, show in pages.items():

@@ -73,6 +73,10 @@ CREATE VIEW verdict AS SELECT film, tag, reviewer, kind <> 'reject' AS yes, kind
 CREATE VIEW conflict AS SELECT film, tag FROM verdict GROUP BY film, tag HAVING min(yes) < max(yes);
 """
 
+# beside the films, whose rows are long: a search reads this alone. A file that an earlier motags made gets it when it
+# is opened, and earlier ones can still read the file
+SEARCH = "CREATE TABLE IF NOT EXISTS search (film TEXT PRIMARY KEY, names TEXT NOT NULL) STRICT, WITHOUT ROWID"
+
 
 class Database:
     """A review's file. Every commit is on the disk when it returns; each thread has a connection of its own.
@@ -120,6 +124,7 @@ class Database:
         if (found := self._pragma("user_version")) > VERSION:
             raise MotagsError(f"{self.path} was made by a later motags (file version {found}): upgrade motags")
         self.read("PRAGMA journal_mode = WAL")
+        self.read(SEARCH)
 
     def _make(self) -> None:
         with self.writing() as connection:

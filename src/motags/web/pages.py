@@ -8,6 +8,8 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 FOLDER = Path(__file__).parent
+# by how much evidence moves a tag's log odds: at even odds .1 is two and a half points of a hundred, 1.5 is over thirty
+NOTICED, PLAINLY, STRONGLY = 0.1, 0.5, 1.5
 FOREVER = "public, max-age=31536000, immutable"
 
 
@@ -25,6 +27,7 @@ class Pages:
         )
         self._templates.globals["static"] = _address
         self._templates.globals["level"] = level
+        self._templates.globals["stance"] = stance
 
     def part(self, template: str, /, **values: object) -> str:
         """A piece of a page."""
@@ -57,3 +60,12 @@ def level(weight: float) -> str:
     """The class of a word that carries a score (`up1` to `up4`) or speaks against it (`down1` to `down4`), or ""."""
     strength = max(0, int(abs(weight) * 5 - 0.5))
     return f"{'up' if weight > 0 else 'down'}{strength}" if strength else ""
+
+
+def stance(weight: float) -> str:
+    """What evidence says of a tag whose log odds it moves by this, in words; "" where nobody would notice."""
+    strength = abs(weight)
+    if strength < NOTICED:
+        return ""
+    side = "for it" if weight > 0 else "against it"
+    return f"{'a little' if strength < PLAINLY else 'speaks' if strength < STRONGLY else 'strongly'} {side}"

@@ -1,5 +1,6 @@
 """What the page's addresses do: show the queue or a film, keep a decision, lead to the next film."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +14,13 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from motags.errors import MotagsError
+from motags.evidence.picture_files import Unseen
 from motags.web import exports, label_studio
 from motags.web.decisions import reviewer_name, tag_name
 from motags.web.pages import Pages
+from motags.web.posters import Posters
 from motags.web.scoring import Scorer
+from motags.web.search import MOST_LETTERS
 from motags.web.store import Filter, ReviewStore
 
 PAGE = 25  # films on a page of the queue
@@ -74,9 +78,10 @@ def chosen(
     show: Literal["open", "skipped", "mine", "others", "conflicts", "all"] = "open",
     tag: Annotated[str, Query(max_length=1000)] = "",
     sure: Literal["any", "high", "middle", "low"] = "any",
+    q: Annotated[str, Query(max_length=MOST_LETTERS)] = "",
 ) -> Filter:
     """The filter that an address names."""
-    return Filter(show, tag, sure)
+    return Filter(show, tag, sure, q.strip())
 
 
 Chosen = Annotated[Filter, Depends(chosen)]
@@ -94,11 +99,13 @@ class Review:
         cookie: the name of the cookie that keeps a reviewer's name.
     """
 
-    def __init__(self, store: ReviewStore, scorer: Scorer, reviewer: str | None, cookie: str) -> None:
-        self.store, self.scorer, self.reviewer, self.cookie = store, scorer, reviewer, cookie
+    def __init__(self, scorer: Scorer, posters: Posters, reviewer: str | None, cookie: str) -> None:
+        self.store, self.scorer, self.posters, self.reviewer, self.cookie = (
+            scorer.store, scorer, posters, reviewer, cookie
+        )  # fmt: skip
         self.pages = Pages()
         self._open_films: dict[str, tuple[str, float]] = {}
-        self._explaining = anyio.CapacityLimiter(1)
+        self._explaining, self._drawing = anyio.CapacityLimiter(1), anyio.CapacityLimiter(1)
 
     def queue(self, request: Request, chosen: Chosen, page: PageNumber = 1) -> Response:
         """The queue, where a review begins."""
@@ -109,9 +116,11 @@ class Review:
             "queue",
             films=[film | {"address": _film_address(film["id"], chosen)} for film in map(dict, films)],
             predicted=store.predicted(ids),
+            people=store.people(ids, chosen.q),
             done=store.history.done_by(ids),
             start=_film_address(self._free(ids, me), chosen) if ids else "",
             count=count,
+            everywhere=_queue_address(Filter("all", q=chosen.q)),
             page=page,
             pages=[f"/?{urlencode(chosen.query(page=str(n)))}" for n in _neighbour_pages(page, -(-count // PAGE))],
             tags=store.predicted_tags(),
@@ -121,10 +130,30 @@ class Review:
 
     def film(self, request: Request, film_id: FilmId, chosen: Chosen) -> Response:
         """A film with its tags, to decide on."""
-        me, film = self._me(request), self._film(film_id)
-        self.scorer.need(film)
+        me = self._me(request)
+        self.scorer.need(self._film(film_id))
+        film = self._film(film_id)
         self._open_films[film_id] = (me, time.monotonic())
-        return self.pages.page("film", **(self._tags(film, me) | self._page_values(me, chosen)))
+        poster = f"/poster?{urlencode({'id': film_id})}" if self.posters.may_show(film) else ""
+        about = {"poster": poster, "record": json.loads(film["record"])}
+        return self.pages.page("film", **(self._tags(film, me) | self._page_values(me, chosen) | about))
+
+    async def poster(self, request: Request, film_id: FilmId) -> Response:
+        """A film's poster, drawn anew. One is drawn at a time, and nothing else waits for it."""
+        self._me(request)
+        film = await anyio.to_thread.run_sync(self._film, film_id)
+        seen = request.headers.get("if-none-match", "")
+        return await anyio.to_thread.run_sync(self._poster, film, seen, limiter=self._drawing)
+
+    def _poster(self, film: sqlite3.Row, seen: str) -> Response:
+        try:
+            poster = self.posters.poster(film)
+            headers = {"ETag": poster.etag, "Cache-Control": "private, no-cache"}  # asked for anew each time
+            if poster.etag in [etag.strip().removeprefix("W/") for etag in seen.split(",")]:
+                return Response(status_code=304, headers=headers)
+            return Response(poster.jpeg(), headers=headers, media_type="image/jpeg")
+        except Unseen as error:
+            raise HTTPException(404, f"this film's poster can't be shown: {error.reason}") from None
 
     def decide(self, request: Request, body: OnTags) -> dict[str, str]:
         """Keep decisions on tags; give the film's tags as they are then."""
@@ -160,9 +189,11 @@ class Review:
     async def why(self, request: Request, film_id: FilmId, tag: TagName) -> dict[str, str]:
         """Why a film has a score for a tag. One explanation is made at a time, and nothing else waits for it."""
         self._me(request)
-        await anyio.to_thread.run_sync(self._film, film_id)
+        film = await anyio.to_thread.run_sync(self._film, film_id)
         if not self.scorer.knows(tag):
             raise HTTPException(404, "the model has no such tag")
+        if film["known"] == 0:
+            raise HTTPException(404, "nothing that the model reads is known of this film")
         explained = partial(self.scorer.why, film_id, tag)
         reason = await anyio.to_thread.run_sync(explained, limiter=self._explaining)
         return {"html": self.pages.part("why", tag=tag, reason=reason), "text": self.pages.part("text", reason=reason)}

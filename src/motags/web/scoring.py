@@ -29,8 +29,10 @@ class Reason:
     """Why a film has a score for a tag.
 
     Attributes:
-        sources, facts: kinds of evidence and facts of the film, each with by how much it moves the tag's log odds.
-        pieces: the text, cut where words begin or end that carry the score; each with a weight from -1 to 1.
+        sources, facts: kinds of evidence and facts of the film, each with by how much it moves the tag's log odds;
+            the strongest facts first.
+        pieces: the text, cut where words begin or end that carry the score; each with a weight from -1 to 1. None
+            where there is no text.
         films: titles of the nearest training films that bear the tag, and their similarity.
         typical: tags of the text's cluster.
     """
@@ -45,7 +47,7 @@ class Reason:
 
 
 class Scorer:
-    """A model beside a review. One text after another is read, however many ask."""
+    """A model beside a review. It reads one film after another, however many ask."""
 
     def __init__(self, model: Model, store: ReviewStore) -> None:
         self.model, self.store = model, store
@@ -128,7 +130,8 @@ class Scorer:
         with self._busy:
             score = self.model.held_out([film], self.model.score([entry]))[0, self._column[tag]]
             explanation = explain(self.model, entry, [tag])[0]
-        films = tuple((title, float(similarity)) for _, title, similarity in explanation.films)
+        like = explanation.films if entry.text else []  # without a text a film is like no other
+        films = tuple((title, float(similarity)) for _, title, similarity in like)
         return Reason(
             float(score), explanation.threshold, tuple(explanation.sources), tuple(explanation.facts[:MOST_FACTS]),
             pieces(entry.text, explanation.words), films, tuple(explanation.cluster_tags),

@@ -23,6 +23,7 @@ from motags.web.app import make_app
 from motags.web.database import Database
 from motags.web.decisions import reviewer_name
 from motags.web.loading import take
+from motags.web.posters import Posters
 from motags.web.scoring import Scorer
 from motags.web.store import ReviewStore
 
@@ -79,15 +80,17 @@ def serve(
         store = ReviewStore(Database(decisions))
         with _only_with(decisions, {"model": tagger.version_, "catalogue": sha256(catalogue)}):
             take(store, catalogue, tagger, max_set_aside, rules)
-            answer(listener, host, token, name, Scorer(tagger, store), announce)
+            posters = Posters(catalogue.parent)
+            answer(listener, host, token, name, Scorer(tagger, store), posters, announce)
 
 
 def answer(
-    listener: socket.socket, host: str, token: str | None, reviewer: str | None, scorer: Scorer, announce: Announce
-) -> None:
+    listener: socket.socket, host: str, token: str | None, reviewer: str | None, scorer: Scorer, posters: Posters,
+    announce: Announce,
+) -> None:  # fmt: skip
     """Answer at an open address, making suggestions meanwhile, until Ctrl-C or SIGTERM."""
     port = listener.getsockname()[1]
-    app = make_app(scorer.store, scorer, reviewer, port, _hosts(host, port), token)
+    app = make_app(scorer, posters, reviewer, port, _hosts(host, port), token)
     announce(f"Open {_address(host, port, token)} (Ctrl-C stops)")
     scorer.start()
     try:

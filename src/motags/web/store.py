@@ -8,6 +8,7 @@ from dataclasses import asdict, astuple, dataclass, replace
 from motags.films.film import Film
 from motags.web.database import Database
 from motags.web.decisions import History, Verdict
+from motags.web.search import names_of, people_of, words_of
 
 SHOWS = {
     "open": "f.id NOT IN (SELECT film FROM live WHERE kind = 'done')",
@@ -23,21 +24,23 @@ SURE = {"any": (0.0, 2.0), "high": (0.8, 2.0), "middle": (0.5, 0.8), "low": (0.0
 QUEUE = """SELECT * FROM (
     SELECT f.id, f.title, f.year, coalesce(s.worth, -1) AS worth, f.id IN
         (SELECT film FROM live WHERE kind = 'skip' AND reviewer = :me) AS skipped
-    FROM film AS f LEFT JOIN scored AS s ON s.film = f.id WHERE {show} AND {suggested}
+    FROM film AS f LEFT JOIN scored AS s ON s.film = f.id WHERE {show} AND {suggested} AND {found}
 )"""
 ORDER = "ORDER BY skipped, worth DESC, id LIMIT :limit OFFSET :offset"
 SUGGESTED = """EXISTS (SELECT 1 FROM suggestion AS g WHERE g.film = f.id AND g.given
     AND (:tag = '' OR g.tag = :tag) AND g.score >= :least AND g.score < :most)"""
+FOUND = "f.id IN (SELECT film FROM search WHERE {})"
 UNSCORED = "FROM film LEFT JOIN scored ON film = id WHERE coalesce(version, '') <> :version"
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Which films the queue holds: by state, by a suggested tag, and by how sure the model is of it."""
+    """Which films the queue holds: by state, by a suggested tag and how sure the model is of it, by names."""
 
     show: str = "open"
     tag: str = ""
     sure: str = "any"
+    q: str = ""  # words that stand in the title or the names of people
 
     def query(self, **more: str) -> dict[str, str]:
         """As the fields of an address, without those at their default."""
@@ -102,7 +105,10 @@ class ReviewStore:
             films: each with the text that the model reads, or "".
             tags: name, kind ("genre", "keyword" or "") and threshold of the model's tags.
         """
-        rows = [(film.id, film.title, film.year, text, record_of(film)) for film, text in films]
+        rows, names = [], []
+        for film, text in films:
+            rows.append((film.id, film.title, film.year, text, record_of(film)))
+            names.append((film.id, names_of(film)))
         with self.database.writing() as connection:
             connection.execute("CREATE TEMP TABLE came (id TEXT PRIMARY KEY, title, year, text, record)")
             connection.executemany("INSERT INTO came VALUES (?, ?, ?, ?, ?)", rows)
@@ -113,6 +119,8 @@ class ReviewStore:
             connection.execute("DELETE FROM film")
             connection.execute("INSERT INTO film SELECT * FROM came")
             connection.execute("DROP TABLE came")
+            connection.execute("DELETE FROM search")
+            connection.executemany("INSERT INTO search VALUES (?, ?)", names)
             connection.execute("DELETE FROM tag")
             connection.executemany("INSERT INTO tag VALUES (?, ?, ?)", tags)
             connection.execute(
@@ -144,9 +152,11 @@ class ReviewStore:
                 connection.executemany("INSERT INTO suggestion VALUES (?, ?, ?, ?)", rows)
 
     def film(self, film: str) -> sqlite3.Row | None:
-        """A film (id, title, year, text, record, and the version that scored it), or None."""
+        """A film, or None: id, title, year, text, record, the version that scored it, and whether that had evidence."""
         rows = self.database.read(
-            "SELECT f.*, s.version FROM film AS f LEFT JOIN scored AS s ON s.film = f.id WHERE f.id = :film", film=film
+            "SELECT f.*, s.version, s.worth >= 0 AS known FROM film AS f LEFT JOIN scored AS s ON s.film = f.id"
+            " WHERE f.id = :film",
+            film=film,
         )
         return rows[0] if rows else None
 
@@ -218,6 +228,13 @@ class ReviewStore:
         query, values = _queue(chosen, me)
         return int(self.database.read(f"SELECT count(*) FROM ({query})", **values)[0][0])  # noqa: S608
 
+    def people(self, films: Sequence[str], q: str) -> dict[str, list[str]]:
+        """By film, the people for whom a search finds it."""
+        rows = self.database.read(
+            "SELECT id, record FROM film WHERE id IN (SELECT value FROM json_each(:films))", films=json.dumps(films)
+        )
+        return {row["id"]: people_of(json.loads(row["record"]), words_of(q)) for row in rows}
+
     def after(self, film: str, chosen: Filter, me: str, limit: int) -> list[str]:
         """Ids of the films that follow in the queue, from its start again where it ends; never the film itself."""
         query, values = _queue(chosen, me)
@@ -233,8 +250,11 @@ class ReviewStore:
 def _queue(chosen: Filter, me: str) -> tuple[str, dict[str, object]]:
     low, high = SURE[chosen.sure]
     suggested = "1" if (chosen.tag, chosen.sure) == ("", "any") else SUGGESTED
-    query = QUEUE.format(show=SHOWS[chosen.show], suggested=suggested)
-    return query, {"me": me, "tag": chosen.tag, "least": low, "most": high}
+    words = {f"word{n}": word for n, word in enumerate(words_of(chosen.q))}
+    has_words = [f"instr(names, :{name})" for name in words]  # no LIKE, to which % and _ are any letters
+    found = FOUND.format(" AND ".join(has_words)) if words else "1"
+    query = QUEUE.format(show=SHOWS[chosen.show], suggested=suggested, found=found)
+    return query, {"me": me, "tag": chosen.tag, "least": low, "most": high, **words}
 
 
 def record_of(film: Film) -> str:

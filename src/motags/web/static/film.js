@@ -115,17 +115,18 @@ async function why(row) {
   for (const other of rows()) {
     other.querySelector("[data-kind=why]")?.setAttribute("aria-expanded", "false");
     other.querySelector(".why").hidden = true;
+    other.querySelector(".why").replaceChildren(); // its ids are those of the next
   }
   unlit();
   if (close) return;
   button.setAttribute("aria-expanded", "true");
   panel.hidden = false;
-  panel.textContent = "The model reads the text again …";
+  panel.textContent = "The model reads the film again …";
   try {
     const reason = await answer(`/why?${new URLSearchParams({ id: film, tag: row.dataset.tag })}`);
     if (panel.hidden || !panel.isConnected) return;
     panel.innerHTML = reason.html;
-    text.innerHTML = reason.text;
+    if (text) text.innerHTML = reason.text;
   } catch (error) {
     panel.textContent = `No answer: ${error.message}.`;
   }
@@ -157,6 +158,18 @@ function go(address, body) {
 document.getElementById("done").addEventListener("click", () => go("/leave", { film, kind: "done" }));
 document.getElementById("skip").addEventListener("click", () => go("/leave", { film, kind: "skip" }));
 document.getElementById("undo").addEventListener("click", () => go("/undo", {}));
+
+// what is known of it
+
+const poster = document.getElementById("poster");
+if (poster?.complete && !poster.naturalWidth) poster.remove(); // it failed before this was read
+poster?.addEventListener("error", () => poster.remove());
+
+for (const name of document.querySelectorAll("[data-code]")) {
+  try {
+    name.textContent = new Intl.DisplayNames("en", { type: name.dataset.code }).of(name.textContent);
+  } catch { /* it is no code, but a name */ }
+}
 
 // add a tag
 

@@ -20,6 +20,9 @@ const actions = {
   k: () => moved(-1, [...document.querySelectorAll("a.film")], document.activeElement),
 };
 
+const search = document.getElementById("q");
+if (search) actions["/"] = () => { search.focus(); search.select(); };
+
 function keyOf({ key, shiftKey }) { // whatever Caps Lock makes of a letter
   if (key.length > 1) return key;
   return shiftKey ? key.toUpperCase() : key.toLowerCase();
