@@ -60,7 +60,7 @@ def explain(model: Model, film: Any, tags: Sequence[str], neighbours: int = 5) -
         raise MotagsError(
             f"{unknown[0]!r} is not one of the model's {len(model.tags_)} tags: its tagger.json names them"
         )
-    film = entries_of([film], model.text_rules_)[0]
+    film = model.looked_at(entries_of([film], model.text_rules_))[0]
     spans, facts = _spans(film.text), list(_facts(film))
     without = [replace(film, text=film.text[:start] + film.text[end:]) for start, end in spans]
     values, embeddings = model.evidence([film, *without, *(less for _, less in facts)])

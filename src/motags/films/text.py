@@ -15,6 +15,7 @@ TextOrder = Literal["plot_first", "synopsis_first", "both"]
 
 
 TextField = Literal["title", "tagline", "text"]
+FIELDS: tuple[TextField, ...] = ("title", "tagline", "text")
 ENDS = (".", "!", "?", "…")  # of a title that needs no full stop
 
 
@@ -49,7 +50,7 @@ class TextRules:
     lead: bool = True
     min_plot_words: int = 60
     max_words: int = 400
-    fields: tuple[TextField, ...] = ("title", "tagline", "text")
+    fields: tuple[TextField, ...] = FIELDS
 
     @classmethod
     def of(cls, dataset: Any, fields: Sequence[TextField]) -> "TextRules":
@@ -96,7 +97,7 @@ class TextRules:
             return ""
         if told["title"] and not told["title"].endswith(ENDS):
             told["title"] += "."
-        return " ".join(told[name] for name in ("title", "tagline", "text") if name in self.fields and told[name])
+        return " ".join(told[name] for name in FIELDS if name in self.fields and told[name])
 
 
 def words_of(text: str | None) -> list[str]:

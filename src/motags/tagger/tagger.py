@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from motags.errors import MotagsError
-from motags.films.text import Entry, TextRules
+from motags.films.text import FIELDS, Entry, TextRules
 from motags.tagger.checks import entries_of, labels_of, named
 from motags.tagger.model import PICTURES, Model
 
@@ -51,7 +51,8 @@ class Tagger(Model):
             descriptions, kinds: a sentence about a tag, and its kind, where there is one.
             ids, titles: of the films, ids as text; if not given, the films' own, else their numbers and "".
             encoder: a SentenceTransformer to start from; if not given, the one that `embedder.model` names.
-            text_rules: what of a film's texts is read; if not given, title, tagline and text.
+            text_rules: what of a film's texts is read; if not given, title, tagline and text, of bare texts
+                these alone.
             image_encoder: folder of the one that looks at posters and trailers, as the stage `image_encoder` makes it;
                 without it they are left out.
 
@@ -64,8 +65,7 @@ class Tagger(Model):
             from motags.tagger.training import SECTIONS, train  # noqa: PLC0415, what tags films needs no training stack
         except ImportError as error:
             raise MotagsError(f"training needs {error.name}: pip install 'motags[train]'") from None
-        rules = text_rules or TextRules()
-        entries, (labels, names) = entries_of(films, rules), labels_of(Y, tags)
+        entries, (labels, names) = entries_of(films, text_rules or TextRules()), labels_of(Y, tags)
         columns: dict[str, Sized | None] = {"rows of tags": labels, "ids": ids, "titles": titles}
         for what, given in columns.items():
             if given is not None and len(given) != len(entries):
@@ -74,7 +74,8 @@ class Tagger(Model):
             raise MotagsError(f"there are no {'films to learn from' if names else 'tags to learn'}")
         self.params_ = completed(SECTIONS, {name: getattr(self, name) for name in SECTIONS})
         self.version_ = ""
-        self.tags_, self.text_rules_ = names, rules
+        bare = all(film.title is None for film in entries)
+        self.tags_, self.text_rules_ = names, text_rules or TextRules(fields=("text",) if bare else FIELDS)
         self.kinds_ = [(kinds or {}).get(tag, "") for tag in names]
         self.descriptions_ = [(descriptions or {}).get(tag, "") for tag in names]
         entries = named(entries, ids, titles)
