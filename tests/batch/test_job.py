@@ -22,9 +22,10 @@ from builders import MOTAGS, ROOT, as_csv, as_jsonl, as_parquet, motags, put, sa
 from motags.artifacts import seal
 from motags.batch.job import Chunk, Job, Shard
 from motags.dataset.fuse import DatasetParams
-from motags.films.text import TextRules
+from motags.films.text import Entry, TextRules
 from motags.params import read_params
 from motags.tagger.tagger import Tagger
+from motags.tagger.training import TaggerParams
 
 FILMS: list[dict[str, Any]] = [
     {"id": film["id"], "title": film["title"], "synopsis": film["synopsis"], "tags": []} for film in sample_films(12)
@@ -180,19 +181,33 @@ READ = [
 
 @pytest.mark.parametrize(("fields", "order", "text"), READ)
 def test_the_text_is_the_one_that_training_would_read(fields: dict[str, Any], order: Any, text: str) -> None:
-    entry = TextRules(order).entry({"id": 7, "title": " A "} | fields)
-    assert entry == ("7", "A", text.strip())
+    row = {"id": 7, "title": " A ", "tagline": " Run "} | fields
+    assert TextRules(order, fields=("text",)).entry(row) == Entry("7", "A", text.strip())
+    assert TextRules(order).entry(row) == Entry("7", "A", f"A. Run {text}".strip())
+
+
+TITLES = [
+    ("Heat", None, "Text", "Heat. Text"), ("Who?", "Go", "", "Who? Go"), (None, None, "Text", "Text"),
+    ("Heat", None, "", ""), (None, "Go", "", "Go"), ("A\u0000 B", None, "T", "A B. T"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("title", "tagline", "text", "joined"), TITLES)
+def test_a_title_alone_is_no_text(title: str | None, tagline: str | None, text: str, joined: str) -> None:
+    assert TextRules().joined(title, tagline, text) == joined
 
 
 def test_texts_are_read_with_the_numbers_of_params_yaml() -> None:
-    dataset = read_params(ROOT / "params.yaml", {"dataset": DatasetParams})["dataset"]
-    assert TextRules() == TextRules.of(dataset)
+    sections = read_params(ROOT / "params.yaml", {"dataset": DatasetParams, "tagger": TaggerParams})
+    assert TextRules() == TextRules.of(sections["dataset"], sections["tagger"].fields)
 
 
 def test_a_film_without_a_text_gets_no_tags_whatever_is_asked_for(tmp_path: Path, tagger_folder: Path) -> None:
     rows = [{"id": "a", "title": "A", "text": ""}, {"id": "b", "text": TEXTS[0]}, {"id": "c", "title": None}]
     path = put(tmp_path / "films.jsonl", as_jsonl(rows))
-    answers = tagged(tagger_folder, path, "--min-tags", "3", says="2 of them have no text, and got no tags")
+    answers = tagged(
+        tagger_folder, path, "--min-tags", "3", says="2 of them have no text: tagged by what else is known"
+    )
     assert [(len(answer["tags"]) >= 3, answer["cluster"] is None) for answer in answers] == [
         (False, True), (True, False), (False, True),
     ]  # fmt: skip
