@@ -62,7 +62,7 @@ def tags_of(answer: dict[str, Any]) -> list[tuple[str, float]]:
 def test_films_are_read_as_the_models_texts_were_chosen(tmp_path: Path, tagger_folder: Path) -> None:
     shutil.copytree(tagger_folder, tmp_path / "model")
     about = json.loads((tmp_path / "model/tagger.json").read_text())
-    assert about["text"] == asdict(TextRules())
+    assert about["text"] == asdict(TextRules()) | {"fields": ["text"]}  # it learned from bare texts
     about["text"] |= {"text": "synopsis_first", "lead": False}
     (tmp_path / "model/tagger.json").write_text(json.dumps(about))
     seal(tmp_path / "model")

@@ -204,7 +204,7 @@ def test_the_examples_in_python_run_one_after_the_other(
     (tmp_path / "data").symlink_to(ROOT / "data")
     monkeypatch.chdir(tmp_path)
     examples = [code for language, code in FENCE.findall(TEXT) if language == "python"]
-    assert len(examples) == 3
+    assert len(examples) == 4
     names: dict[str, object] = {}
     for example in examples:
         exec(example, names)  # noqa: S102, our own pages

@@ -14,6 +14,8 @@ from motags.artifacts import sha256
 from motags.batch.formats import lines_of, write
 from motags.batch.job import Aside, Choice, Count, Engine, Job, TaggedFilm, counted
 from motags.errors import MotagsError
+from motags.films.reading import ReadingRules
+from motags.films.text import TextRules
 from motags.machine import lock
 from motags.progress import Progress
 
@@ -64,14 +66,19 @@ def provenance_of(job: Job, choice: Choice, version: str, backend: str) -> dict[
     """
     return {
         "catalogue": sha256(job.source) if job.source else None,
-        "text": asdict(job.text_rules),
-        "way of reading": json.loads(json.dumps(asdict(job.rules))),  # as a journal has it
+        "text": _as_kept(job.text_rules),
+        "way of reading": _as_kept(job.rules),
         "vectors": {path.stem: sha256(path) for path in job.vectors},
         "shard": str(job.shard),
         "choice of tags": asdict(choice),
         "model": version,
         "backend": backend,
     }
+
+
+def _as_kept(rules: TextRules | ReadingRules) -> Any:
+    """The rules as a journal has them."""
+    return json.loads(json.dumps(asdict(rules)))
 
 
 @contextmanager
