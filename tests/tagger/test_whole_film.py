@@ -10,6 +10,7 @@ from sentence_transformers import SentenceTransformer
 from builders import TOPIC_TAGS, embedder_params, fitted_tagger, topic_films
 from motags import Tagger
 from motags.active_learning.explain import explain
+from motags.errors import MotagsError
 from motags.evaluation.metrics import macro_auc
 from motags.films.text import Entry
 from motags.paper.embedder import pretrained
@@ -86,6 +87,15 @@ def test_a_film_is_scored_by_models_that_have_not_seen_it(encoder: SentenceTrans
     own = [replace(film, lists={"directors": ("A", f"Own {row // 2}")}) for row, film in enumerate(films)]
     fitted = fitted_tagger(encoder, own, chance, TOPIC_TAGS[:4])
     assert macro_auc(chance, fitted.films_.out_of_fold) < 0.65
+
+
+def test_films_without_text_can_be_learned_from_too_but_not_they_alone(encoder: SentenceTransformer) -> None:
+    films, labels = whole_films(80)
+    some = [replace(film, text="") if row % 4 == 0 else film for row, film in enumerate(films)]
+    fitted = fitted_tagger(encoder, some, labels, TOPIC_TAGS)
+    assert macro_auc(labels[::4, [COWBOY]], fitted.films_.out_of_fold[::4, [COWBOY]]) > 0.9
+    with pytest.raises(MotagsError, match="no training film has a text"):
+        fitted_tagger(encoder, [replace(film, text="") for film in films], labels, TOPIC_TAGS)
 
 
 def test_kinds_that_are_not_named_are_not_used(encoder: SentenceTransformer) -> None:

@@ -16,8 +16,11 @@ pipeline_tag: text-classification
 
 # Tagger of films: {t} tags
 
-Made by motags. It reads a plot text of up to {max_tokens} word pieces and gives each tag a calibrated score; a film
-gets the tags whose score reaches their threshold. An expert should look at them: `motags review`.
+Made by motags. It reads {fields} of a film, together up to {max_tokens} word pieces, weighs them with what else it
+knows of the film, and gives each tag a calibrated score; a film gets the tags whose score reaches their threshold. An
+expert should look at them: `motags review`.
+
+Its evidence: {evidence}. Where a film lacks some of it, the rest speaks; `motags explain` says what carried a tag.
 
 ```console
 motags tag films.jsonl --model FOLDER --output tagged.jsonl
@@ -71,7 +74,8 @@ def model_card(model: Model, params: dict[str, dict[str, Any]]) -> str:
         t=len(model.tags_), n=n, m=len(Y), tags_a_film=support.sum() / n, head=int((support > 100).sum()),
         tail=int((support < 30).sum()), micro=micro_f1(Y, P), macro=f1.mean(),
         ece=calibration_error(Y, S), max_tokens=params["embedder"]["max_tokens"], encoder=params["embedder"]["model"],
-        rows="\n".join(rows),
+        rows="\n".join(rows), fields=", ".join(model.text_rules_.fields),
+        evidence=", ".join(["the tuned encoder", *map(_cell, model.evidence_)]),
     )  # fmt: skip
 
 

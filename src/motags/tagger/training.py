@@ -77,6 +77,8 @@ class Training:
         self.seed = seed
         self.films, self.texts, self.Y = films, [film.text for film in films], Y
         self.has_text = np.array([bool(text) for text in self.texts])
+        if not self.has_text.any():
+            raise MotagsError("no training film has a text: the tagger needs texts to learn from, if not of every film")
         self.tags, self.descriptions = model.tags_, model.descriptions_
         self.encoder = encoder or pretrained(self.embedder)
         refuse_too_many_tokens(transformer_of(self.encoder), self.embedder)
