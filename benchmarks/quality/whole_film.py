@@ -9,7 +9,8 @@ is kept under --out, so that a run that was stopped goes on. From it come, with 
 - a row for each set of kinds of evidence, the mean over the seeds and its spread;
 - for the first seed, a table of silence: a model that learned from all kinds, given films with some of them alone,
   beside a model that learned from these alone;
-- peers on the same evidence: a regression a tag on words and facts side by side, the mean of a regression a kind.
+- a peer on the same evidence: the mean of a regression a kind, its micro-F1 at the best common threshold, its macro-F1
+  at the best of each tag, both from held-out training films.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.metrics import average_precision_score
 
 from motags.dataset.corpus import Corpus
@@ -174,12 +175,11 @@ def weighed(kept: Kept, params: ranker.RankerParams, seed: int) -> Weighed:
 
 
 def mean_of_regressions(kept: Kept) -> list[float]:
-    """The mean of a regression a kind (words, facts, poster), each standardised; thresholds from the held-out films."""
+    """The mean of a regression a kind (words, facts, poster), each standardised, plus the tag's log odds."""
     own = [kept.sources.index(source) + (source == "text") for source in dict.fromkeys(kept.sources)]  # not the encoder
 
     def mean(values: np.ndarray) -> np.ndarray:
-        rows = values[:, own]
-        return expit(np.nanmean((rows - centre) / spread, axis=1) * 2 - 2)
+        return expit(np.nanmean((values[:, own] - centre) / spread, axis=1) + logit(ranker.share(kept.Y)))
 
     centre, spread = np.nanmean(kept.train[:, own], axis=0), np.nanstd(kept.train[:, own], axis=0)
     held, S = mean(kept.train), mean(kept.test)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import as_jsonl, as_parquet, put
+from motags.errors import MotagsError
 from motags.films.catalogue import read_catalogue, summary
 from motags.films.columns import KNOWN, columns_of, folded
 from motags.films.facts import FactReader, names_separator
@@ -337,3 +338,12 @@ def test_a_fact_that_begins_beyond_the_first_rows_is_read(tmp_path: Path) -> Non
     rows.append({"id": "z", "title": "Z", "cast": "Mia Hart|Omar Reyes", "runtime": "90 min"})
     films, _ = read_catalogue(put(tmp_path / "x.jsonl", as_jsonl(rows)), 0.0)
     assert (films[-1].cast, films[-1].runtime) == (["Mia Hart", "Omar Reyes"], 90)
+
+
+def test_a_catalogue_of_people_without_texts_is_read_and_one_without_either_is_refused(tmp_path: Path) -> None:
+    path = put(tmp_path / "films.csv", b"id,title,director,year\n1,Alien,Ridley Scott,1979\n")
+    reading = Reading(path)
+    assert [row["directors"] for _, row in reading] == [["Ridley Scott"]]
+    assert any("no column holds a text" in said for said in reading.said())
+    with pytest.raises(MotagsError, match="holds a text"):
+        list(Reading(put(tmp_path / "bare.csv", b"id,title,year\n1,Alien,1979\n")))

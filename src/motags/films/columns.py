@@ -38,6 +38,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
 KINDS = {"genres": "genre", "genre": "genre", "keywords": "keyword", "plotkeywords": "keyword"}
 OWN_OUTPUT = {"id", "title", "tags", "cluster", "model_version"}  # of `motags tag`
 NUMBERED = re.compile(r"\d")
+TELLING = {"directors", "writers", "cast", "companies", "poster", "trailer"}  # by which a film can be told without text
 SHOWN = 20  # columns that a message names
 
 
@@ -106,10 +107,17 @@ def is_known(name: str) -> bool:
 _FOLDED = {folded(name) for field, names in KNOWN.items() for name in (field, *names)}
 
 
-def refuse_without_text(columns: Iterable[Column], names: Iterable[str], catalogue: str) -> None:
-    """Raise MotagsError where no column holds a text, though the file is not what `motags tag` wrote."""
-    if any(column.field in TEXTS for column in columns) or set(names) >= OWN_OUTPUT:
-        return
+def refuse_without_text(columns: Iterable[Column], names: Iterable[str], catalogue: str) -> str:
+    """What is to be said of a catalogue without a column of texts: "" if it has one, or is what `motags tag` wrote.
+
+    Raises:
+        MotagsError: no column holds a text, a person, a company or a picture: nothing can be told of the films.
+    """
+    fields = {column.field for column in columns}
+    if fields & {*TEXTS, "tagline"} or set(names) >= OWN_OUTPUT:
+        return ""
+    if fields & TELLING:
+        return f"no column holds a text ({', '.join(TEXTS)}): films are known by other columns alone"
     raise MotagsError(
         f"no column of {catalogue} holds a text: it has {shown(names)}; read are {', '.join(TEXTS)} and names such as "
         f"{', '.join(KNOWN['synopsis'][:4])}: say which it is by --column synopsis=NAME (crawl.columns)"

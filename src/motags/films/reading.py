@@ -104,8 +104,8 @@ class Reading:
         rows: Iterator[Row] = iter(frame.rows([name for name in names if name in taken]))
         first = list(islice(rows, 1))
         in_file = self._frame is None
-        if names and first and in_file:
-            refuse_without_text(self.columns, names, self.name)
+        if names and first and in_file and (warning := refuse_without_text(self.columns, names, self.name)):
+            self.noted.append(warning)
         titled = bool(names) and in_file and not any(column.field == "id" for column in self.columns)
         if titled:
             self.noted.append("no column of ids: title and year stand for it")
