@@ -16,6 +16,7 @@ from sentence_transformers import SentenceTransformer
 from builders import LIMITED, Make, MakeOnce, Project, sample_films, telling_films
 from motags.artifacts import checked, read_arrays, seal
 from motags.dataset.corpus import Corpus
+from motags.dataset.facts import entries_of
 from motags.dataset.split import parts_of
 from motags.evaluation.rows import ROWS
 from motags.films.catalogue import HAVING
@@ -79,7 +80,8 @@ def test_the_metrics_files_say_what_they_promise(done: Project) -> None:
     crawl, dataset, split, embedder, clusters = (
         done.json(f"metrics/{n}.json") for n in ("crawl", "dataset", "split", "embedder", "clusters")
     )
-    having = dict.fromkeys(HAVING, 0) | {"synopsis": 200, "countries": 200, "tags": 200}
+    films = sample_films(200)
+    having = {column: sum(bool(film.get(column)) for film in films) for column in HAVING}
     assert (crawl["films"], crawl["having"]) == (200, having)
     assert {"films", "tags", "tags_per_film", "words_per_film", "genres", "texts"} <= set(dataset)
     assert {"largest_deviation", "films"} <= set(split)
@@ -97,7 +99,10 @@ def test_the_tagger_that_is_saved_gives_the_scores_that_are_evaluated(done: Proj
     test = parts_of(corpus, read_parquet(done.root / "data/split.parquet"))["test"]
     kept = read_arrays(done.root / "data/scores_motags.safetensors", corpus.digest)
     tagger = Tagger.load(done.root / "models/tagger", "float32")
-    scores = tagger.predict_proba([corpus.texts[row] for row in test])
+    facts = read_parquet(done.root / "data/facts.parquet")
+    entries = entries_of(read_parquet(done.root / "data/films.parquet"), facts, tagger.text_rules_)
+    scores = tagger.predict_proba([entries[row] for row in test])
+    assert "facts" in tagger.evidence_
     np.testing.assert_allclose(scores, kept["motags"][test], atol=1e-5)
     np.testing.assert_array_equal(tagger.thresholds_, kept["motags_thresholds"])
     assert tagger.tags_ == corpus.tags
