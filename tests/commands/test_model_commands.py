@@ -49,11 +49,12 @@ def test_explain_names_words_films_and_cluster(films: Path, tagger: Tagger, tagg
         why = explain(Tagger.load(tagger_folder, "float32"), text, [tag])[0]
         first = lines.index(f"{tag} {why.score:.2f} (given from {why.threshold:.2f})")
         start, end, weight = max(why.words, key=lambda word: abs(word[2]))
-        assert lines[first + 1].startswith(f"  words    {text[start:end]} {weight:+.2f}, ")
-        like = lines[first + 2 : first + 2 + len(why.films)]
+        assert lines[first + 1] == f"  by       text {why.sources[0][1]:+.2f}"
+        assert lines[first + 2].startswith(f"  words    {text[start:end]} {weight:+.2f}, ")
+        like = lines[first + 3 : first + 3 + len(why.films)]
         assert [line.split()[0] for line in like] == ["like"] * len(why.films)
         assert all(f"({id_})" in line for line, (id_, _, _) in zip(like, why.films, strict=True))
-        assert lines[first + 2 + len(why.films)].startswith(f"  cluster  {why.cluster}: ")
+        assert lines[first + 3 + len(why.films)].startswith(f"  cluster  {why.cluster}: ")
 
 
 def test_explain_takes_the_first_film_that_has_a_text_and_its_tags(films: Path, tagger_folder: Path) -> None:

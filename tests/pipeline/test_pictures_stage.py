@@ -111,6 +111,6 @@ def test_own_vectors_are_a_kind_of_evidence_of_the_tagger(copy: Project) -> None
     np.savez(copy.root / "hints.npz", ids=[str(film["id"]) for film in films], vectors=vectors)
     copy.run("dvc", "exp", "run", "-S", "tagger.vectors.files=[hints.npz]", "tagger")
     assert "hints" in copy.json("models/tagger/tagger.json")["evidence"]  # type: ignore[operator]
-    assert "hints.npz: 60 vectors" in (copy.root / "logs/tagger.log").read_text()
+    assert "hints: 60 vectors" in (copy.root / "logs/tagger.log").read_text()
     refused = copy.run("dvc", "exp", "run", "-S", "tagger.vectors.files=[none.npz]", "tagger", check=False)
     assert "motags tagger: none.npz is missing: it should hold vectors of films" in refused.stderr

@@ -123,7 +123,9 @@ def test_a_stage_says_which_paths_it_takes(project: Project) -> None:
 
 
 def test_a_missing_input_names_the_file_and_the_command(project: Project) -> None:
-    line = refused(project, "stages/dataset.py", "data/none", "data/synonyms.csv", "a.parquet", "a.json", "a.csv")
+    line = refused(
+        project, "stages/dataset.py", "data/none", "data/synonyms.csv", "a.parquet", "b.parquet", "a.json", "a.csv"
+    )
     assert "data/none is missing: run `dvc repro`" in line
 
 
