@@ -7,11 +7,11 @@ import numpy as np
 
 from motags.artifacts import write_arrays
 from motags.dataset.corpus import Corpus
-from motags.dataset.facts import entries_of
+from motags.dataset.facts import entries_of_frames
 from motags.dataset.fuse import DatasetParams, kinds_of
 from motags.dataset.split import parts_of
 from motags.dataset.tag_vocabulary import read_descriptions
-from motags.evidence.pictures import films_digest, read_vectors, seen
+from motags.evidence.pictures import films_digest, read_vectors, with_pictures
 from motags.evidence.pictures_params import PicturesParams
 from motags.evidence.vector_files import with_vectors
 from motags.films.text import TextRules
@@ -33,7 +33,8 @@ def tagger(
     test = parts_of(corpus, read_parquet(split))["test"]
     train = np.setdiff1d(np.arange(len(corpus.ids)), test)
     rules = TextRules.of(dataset, tagger.fields)
-    entries = seen(entries_of(frame, read_parquet(facts), rules), *read_vectors(vectors, films_digest(corpus.ids)))
+    entries = entries_of_frames(frame, read_parquet(facts), rules)
+    entries = with_pictures(entries, *read_vectors(vectors, films_digest(corpus.ids)))
     entries, _ = with_vectors(entries, [Path(file) for file in tagger.vectors.files])
     sentences = dict(zip(corpus.tags, read_descriptions(descriptions, corpus.tags), strict=True))
     model = Tagger(tagger, embedder, seed, pictures).fit(

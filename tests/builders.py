@@ -5,8 +5,10 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +110,11 @@ class Project:
     def json(self, path: str) -> dict[str, object]:
         """Read a JSON file of the project."""
         return dict(json.loads((self.root / path).read_text()))
+
+    def copied(self, root: Path, python: Path) -> "Project":
+        """A copy of the project to break, whose stages run by another `python`."""
+        shutil.copytree(self.root, root, symlinks=True)
+        return Project(root, python)
 
     def ran(self, done: subprocess.CompletedProcess[str]) -> list[str]:
         """The stages that a `dvc repro` or `dvc exp run` ran."""
@@ -336,6 +343,28 @@ def fitted_tagger(
     return Tagger(own, embedder_params("any"), seed).fit(
         films, labels, tags=tags, descriptions=dict(zip(tags, said or [""] * len(tags), strict=True)), encoder=given
     )
+
+
+def save_sample_tagger(folder: Path, encoder: Path, *, whole_films: bool, **changes: object) -> None:
+    """Write a tagger that learned in seconds from the first 120 films of the sample, or from their bare texts."""
+    films = sample_films(120)
+    tags = [list(map(str, film["tags"])) for film in films]  # type: ignore[call-overload]
+    counts = Counter(tag for film_tags in tags for tag in film_tags)
+    kept = sorted(tag for tag, count in counts.items() if count >= 8)
+    sections: dict[str, Any] = {
+        "tagger": {
+            "folds": 2, "clusters": 4, "encoder": {"trained_layers": 2, "epochs": 2, "min_steps": 1},
+            "ranker": {"width": 16}, **changes,
+        },
+        "embedder": {"model": str(encoder), "max_tokens": 64, "precision": "float32"},
+    }  # fmt: skip
+    labels = [[tag for tag in film_tags if tag in kept] for film_tags in tags]
+    tagger = Tagger(**sections, random_state=0).fit(
+        films if whole_films else [str(film["synopsis"]) for film in films], labels, tags=kept,
+        kinds=dict.fromkeys(kept, "keyword"), ids=[str(film["id"]) for film in films],
+        titles=[str(film["title"]) for film in films],
+    )  # fmt: skip
+    tagger.save(folder)
 
 
 TEXT_FILMS: list[dict[str, Any]] = [

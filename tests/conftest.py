@@ -4,11 +4,10 @@ import json
 import os
 import shutil
 import signal
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from builders import ROOT, Make, MakeOnce, Project, sample_films, smaller, telling_films
+from builders import ROOT, Make, MakeOnce, Project, sample_films, save_sample_tagger, smaller, telling_films
 
 os.environ["OMP_NUM_THREADS"] = "1"  # the networks of the tests are tiny: a second thread only waits
 
@@ -19,7 +18,6 @@ from filelock import FileLock
 from tokenizers import BertWordPieceTokenizer
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
-from motags import Tagger
 from servers.preloaded import preloaded_python
 
 # a job in a shell's background ignores Ctrl-C, and so would the programs that it starts
@@ -86,28 +84,7 @@ def make_tiny_encoder(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def tagger_folder(tiny_encoder: Path, once: MakeOnce) -> Path:
     """A model's folder: a tagger that was trained in two seconds on the first 120 films of the sample."""
-    return once("tagger", lambda folder: make_tagger(folder, tiny_encoder))
-
-
-def make_tagger(folder: Path, encoder: Path) -> None:
-    """Write the model of `tagger_folder`."""
-    films = sample_films(120)
-    own = [list(map(str, film["tags"])) for film in films]  # type: ignore[call-overload]
-    counts = Counter(tag for tags in own for tag in tags)
-    kept = sorted(tag for tag, count in counts.items() if count >= 8)
-    changes = {
-        "tagger": {
-            "folds": 2, "clusters": 4, "encoder": {"trained_layers": 2, "epochs": 2, "min_steps": 1},
-            "ranker": {"width": 16},
-        },
-        "embedder": {"model": str(encoder), "max_tokens": 64, "precision": "float32"},
-    }  # fmt: skip
-    tagger = Tagger(**changes, random_state=0).fit(
-        [str(film["synopsis"]) for film in films], [[tag for tag in tags if tag in kept] for tags in own], tags=kept,
-        kinds=dict.fromkeys(kept, "keyword"), ids=[str(film["id"]) for film in films],
-        titles=[str(film["title"]) for film in films],
-    )  # fmt: skip
-    tagger.save(folder)
+    return once("tagger", lambda folder: save_sample_tagger(folder, tiny_encoder, whole_films=False))
 
 
 @pytest.fixture(scope="session")

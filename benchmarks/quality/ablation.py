@@ -152,18 +152,23 @@ class Study:
         return self.ranked([logit(np.clip(S, LEAST, 1 - LEAST)), error])
 
 
+def measured(Y: np.ndarray, S: np.ndarray, thresholds: np.ndarray | float) -> list[float]:
+    """The figures of a line of the table, in the order of HEAD, of scores S (n, t)."""
+    P = thresholds <= S
+    borne = Y.any(0)
+    top = np.argsort(-S, axis=1)[:, :3]
+    hit = np.take_along_axis(Y, top, axis=1)
+    return [
+        micro_f1(Y, P), f1_per_tag(Y, P).mean(), average_precision_score(Y[:, borne], S[:, borne]), macro_auc(Y, S),
+        hit[:, 0].mean(), hit.mean(), calibration_error(Y, S),
+    ]  # fmt: skip
+
+
 def row(name: str, Y: np.ndarray, S: np.ndarray, thresholds: np.ndarray | None = None) -> str:
     """A line of the table; logits are as good as scores, but for the calibration error."""
     if S.min() < 0:
         S = expit(S)
-    P = (best_thresholds(Y, S, COMMON_ONLY) if thresholds is None else thresholds) <= S
-    borne = Y.any(0)
-    top = np.argsort(-S, axis=1)[:, :3]
-    hit = np.take_along_axis(Y, top, axis=1)
-    figures = [
-        micro_f1(Y, P), f1_per_tag(Y, P).mean(), average_precision_score(Y[:, borne], S[:, borne]), macro_auc(Y, S),
-        hit[:, 0].mean(), hit.mean(), calibration_error(Y, S),
-    ]  # fmt: skip
+    figures = measured(Y, S, best_thresholds(Y, S, COMMON_ONLY) if thresholds is None else thresholds)
     return " | ".join(["", name, *(f"{figure:.3f}" for figure in figures), ""]).strip()
 
 

@@ -48,6 +48,7 @@ from motags.evaluation.metrics import (
     resamples,
 )
 from motags.films.catalogue import read_catalogue
+from motags.films.film import Film
 from motags.paper.clusterer import ClustererParams
 from motags.paper.embedder import EmbedderParams, encode, pretrained
 from motags.paper.local_models import LocalModelsParams
@@ -74,6 +75,13 @@ MICRO = "micro_f1_tuned"
 log = logging.getLogger("peers")
 
 
+def fused(catalogue: Path) -> tuple[list[Film], pd.DataFrame]:
+    """The films of a catalogue, and the frame that the stage `dataset` makes of them."""
+    films, _ = read_catalogue(catalogue, 1.0)
+    params = read_params(ROOT / PARAMS, {"dataset": DatasetParams})["dataset"]
+    return films, fuse(films, read_synonyms(ROOT / "data/synonyms.csv"), params)[0]
+
+
 class Bench:
     """One catalogue, its splits, and what each method answered."""
 
@@ -87,10 +95,7 @@ class Bench:
     @classmethod
     def of_films(cls, catalogue: Path, out: Path, encoder: str | None = None) -> Self:
         """The bench of a catalogue of films, as the stage `dataset` reads it."""
-        films, _ = read_catalogue(catalogue, 1.0)
-        params = read_params(ROOT / PARAMS, {"dataset": DatasetParams})["dataset"]
-        frame, _ = fuse(films, read_synonyms(ROOT / "data/synonyms.csv"), params)
-        corpus = Corpus.from_frame(frame)
+        corpus = Corpus.from_frame(fused(catalogue)[1])
         return cls(corpus, read_descriptions(ROOT / "data/descriptions.csv", corpus.tags), out, encoder)
 
     def _settings(self) -> str:

@@ -15,43 +15,27 @@ is kept under --out, so that a run that was stopped goes on. From it come, with 
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import expit, logit
-from sklearn.metrics import average_precision_score
 
+from ablation import HEAD, measured
 from motags.dataset.corpus import Corpus
-from motags.dataset.facts import entries_of, facts_frame
-from motags.dataset.fuse import DatasetParams, fuse
-from motags.dataset.split import SplitParams, split
-from motags.dataset.tag_vocabulary import read_descriptions, read_synonyms
-from motags.evaluation.metrics import (
-    best_thresholds,
-    calibration_error,
-    f1_per_tag,
-    macro_auc,
-    micro_f1,
-)
+from motags.dataset.facts import entries_of_frames, facts_frame
+from motags.dataset.tag_vocabulary import read_descriptions
+from motags.evaluation.metrics import best_thresholds
 from motags.evidence.image_encoder import pretrained, save
-from motags.evidence.pictures import ImageEncoder, PictureStore, vectors_of
+from motags.evidence.pictures import film_pictures, vectors_of_catalogue, with_pictures
 from motags.evidence.pictures_params import PicturesParams
-from motags.films.catalogue import read_catalogue
 from motags.films.text import Entry, TextRules
-from motags.paper.embedder import EmbedderParams
 from motags.params import PARAMS, read_params
 from motags.tagger import ranker
 from motags.tagger.tagger import Tagger
-from motags.tagger.training import TaggerParams, Training, cross_fitted, learn_evidence
+from motags.tagger.training import Training, cross_fitted, learn_evidence
+from peers import COMMON_ONLY, ROOT, Bench, fused
 
-ROOT = Path(__file__).resolve().parents[2]
-SECTIONS = {
-    "dataset": DatasetParams, "split": SplitParams, "embedder": EmbedderParams, "tagger": TaggerParams,
-    "pictures": PicturesParams,
-}  # fmt: skip
-HEAD = "| | micro F1 | macro F1 | P@1 | P@3 | mean AP | AUC | ECE |\n| --- " + "| --: " * 7 + "|"
 SETS = {
     "text alone": ("text",),
     "text and facts": ("text", "facts"),
@@ -94,17 +78,15 @@ class Study:
     """A catalogue, its films as the tagger takes them, and where their evidence is kept."""
 
     def __init__(self, catalogue: Path, out: Path) -> None:
-        self.params = read_params(ROOT / PARAMS, SECTIONS)
-        records, _ = read_catalogue(catalogue, 1.0)
-        frame, _ = fuse(records, read_synonyms(ROOT / "data/synonyms.csv"), self.params["dataset"])
-        self.corpus, self.out = Corpus.from_frame(frame), out
-        rules = TextRules.of(self.params["dataset"], self.params["tagger"].fields)
-        self.films = entries_of(frame, facts_frame(records, self.corpus.ids), rules)
+        records, self.frame = fused(catalogue)
+        corpus = Corpus.from_frame(self.frame)
+        self.bench = Bench(corpus, read_descriptions(ROOT / "data/descriptions.csv", corpus.tags), out)
+        self.facts, self.out = facts_frame(records, corpus.ids), out
         out.mkdir(parents=True, exist_ok=True)
 
     def evidence(self, seed: int) -> Kept:
         """The evidence of a seed, trained if it has not been kept."""
-        path = self.out / f"{self.corpus.digest}-{seed}.npz"
+        path = self.out / f"{self.bench.corpus.digest}-{seed}.npz"
         if not path.exists():
             kept = self._trained(seed)
             np.savez(path, **kept._asdict())
@@ -113,47 +95,26 @@ class Study:
         return Kept(**arrays | {"sources": arrays["sources"].tolist()})
 
     def _trained(self, seed: int) -> Kept:
-        part = split(self.corpus, self.params["split"], seed)
-        train, test = np.flatnonzero(part != "test"), np.flatnonzero(part == "test")
-        films = self._with_posters()
-        model = Tagger(self.params["tagger"], self.params["embedder"], seed)
-        model.tags_ = self.corpus.tags
-        model.descriptions_ = read_descriptions(ROOT / "data/descriptions.csv", model.tags_)
-        labels = self.corpus.Y[train]
-        training = Training(model, self.params, seed, [films[row] for row in train], labels, None)
+        rows, corpus, params = self.bench.rows(seed), self.bench.corpus, self.bench.params
+        train = np.sort(np.concatenate([rows["train"], rows["validation"]]))
+        films = self._films()
+        model = Tagger(params["tagger"], params["embedder"], seed)
+        model.tags_, model.descriptions_ = corpus.tags, self.bench.descriptions
+        training = Training(model, params, seed, [films[row] for row in train], corpus.Y[train], None)
         held = learn_evidence(model, training)
-        values, _ = model.evidence([films[row] for row in test])
-        return Kept(held.values, labels[held.rows], held.fold, values, self.corpus.Y[test], model.sources_)
+        values, _ = model.evidence([films[row] for row in rows["test"]])
+        truth = corpus.Y[rows["test"]]
+        return Kept(held.values, corpus.Y[train][held.rows], held.fold, values, truth, model.sources_)
 
-    def _with_posters(self) -> list[Entry]:
-        folder = self.out / "image_encoder"
+    def _films(self) -> list[Entry]:
+        """The films with vectors of their posters."""
+        params = read_params(ROOT / PARAMS, {"pictures": PicturesParams})["pictures"]
+        folder, store = self.out / "image_encoder", self.out / "posters.safetensors"
         if not folder.exists():
-            save(pretrained(self.params["pictures"]), folder)
-        encoder = ImageEncoder(folder)
-        paths = [Path(film.poster) for film in self.films if film.poster]
-        vectors, _ = vectors_of(paths, encoder, PictureStore(self.out / "posters.safetensors", encoder))
-        return seen(self.films, vectors)
-
-
-def seen(films: list[Entry], vectors: dict[Path, np.ndarray]) -> list[Entry]:
-    """The films with the vectors of their posters."""
-    of_film = [vectors.get(Path(film.poster)) if film.poster else None for film in films]
-    return [
-        replace(film, vectors={"poster": own}) if own is not None else film
-        for film, own in zip(films, of_film, strict=True)
-    ]
-
-
-def measured(truth: np.ndarray, S: np.ndarray, thresholds: np.ndarray | float) -> list[float]:
-    """A row of the table."""
-    P = thresholds <= S
-    hits = np.take_along_axis(truth, np.argsort(-S, axis=1, kind="stable"), axis=1)
-    borne = np.flatnonzero(truth.any(0))
-    precision = np.mean([average_precision_score(truth[:, j], S[:, j]) for j in borne])
-    return [
-        micro_f1(truth, P), float(f1_per_tag(truth, P).mean()), hits[:, 0].mean(), hits[:, :3].mean(), float(precision),
-        macro_auc(truth, S), calibration_error(truth, S),
-    ]  # fmt: skip
+            save(pretrained(params), folder)
+        pictures = vectors_of_catalogue(film_pictures(self.facts), folder, store, params.trailer_frames, threads=0)
+        rules = TextRules.of(self.bench.params["dataset"], self.bench.params["tagger"].fields)
+        return with_pictures(entries_of_frames(self.frame, self.facts, rules), pictures.posters, pictures.trailers)
 
 
 class Weighed(NamedTuple):
@@ -188,7 +149,7 @@ def mean_of_regressions(kept: Kept) -> list[float]:
 
 def best_of_both(kept: Kept, held: np.ndarray, S: np.ndarray) -> list[float]:
     """A peer's row: its micro-F1 at the best common threshold, its macro-F1 at the best of each tag."""
-    common, each = (best_thresholds(kept.Y, held, shrinkage) for shrinkage in (1e12, 10.0))
+    common, each = (best_thresholds(kept.Y, held, shrinkage) for shrinkage in (COMMON_ONLY, 10.0))
     row = measured(kept.truth, S, common)
     return [row[0], measured(kept.truth, S, each)[1], *row[2:]]
 
@@ -211,7 +172,7 @@ def main() -> None:
     parser.add_argument("--silence", action="store_true", help="the table of silence too, on the first seed")
     arguments = parser.parse_args()
     study, seeds = Study(arguments.catalogue, arguments.out), arguments.seeds
-    params = study.params["tagger"].ranker
+    params = study.bench.params["tagger"].ranker
     kept = {seed: study.evidence(seed) for seed in seeds}
     models: dict[tuple[str, int], Weighed] = {}
     print(HEAD)

@@ -40,10 +40,10 @@ from motags.evidence.pictures import (
     films_digest,
     picture_counts,
     read_vectors,
-    seen,
     vectors_of,
     vectors_of_catalogue,
     vectors_of_films,
+    with_pictures,
     write_vectors,
 )
 from motags.films.text import Entry
@@ -656,7 +656,7 @@ def test_the_files_of_films_are_those_of_their_facts() -> None:
 def test_films_get_the_vectors_of_their_pictures_beside_others() -> None:
     films = [Entry("a", None, "", vectors={"sound": np.ones(1)}), Entry("b", None, "")]
     poster, trailer = np.zeros(2), np.ones(3)
-    first, second = seen(films, {"a": poster, "x": poster}, {"a": trailer, "b": trailer})
+    first, second = with_pictures(films, {"a": poster, "x": poster}, {"a": trailer, "b": trailer})
     assert list(first.vectors) == ["sound", "poster", "trailer"]
     assert (first.vectors["poster"] is poster, first.vectors["trailer"] is trailer) == (True, True)
     assert list(second.vectors) == ["trailer"]

@@ -3,7 +3,7 @@
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from builders import ROOT, put
 from motags.errors import MotagsError
-from motags.evidence.vector_files import BUILT_IN, Counts, read_vectors, with_vectors
+from motags.evidence.kinds import BUILT_IN
+from motags.evidence.vector_files import Counts, read_vectors, with_vectors
 from motags.films.text import Entry
-from motags.tagger.training import OWN_KINDS
+from motags.tagger.training import TaggerParams
 
 REAL = ROOT.parent / "shared" / "real"
 IDS, VECTORS = ["a", "ö", "27205"], np.array([[1.0, -2.0], [0.0, 0.0], [0.5, 3.0]])
@@ -204,7 +205,8 @@ def test_names_of_evidence_that_motags_has_are_refused(tmp_path: Path, name: str
 
 
 def test_every_kind_of_the_tagger_is_among_the_names_that_are_refused() -> None:
-    assert set(BUILT_IN) == {"text", *OWN_KINDS}
+    (kinds,) = get_args(TaggerParams.model_fields["evidence"].annotation)
+    assert {*BUILT_IN, "vectors"} == {"text", *get_args(kinds)}
 
 
 def test_two_files_of_one_name_and_odd_names_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from builders import as_jsonl, put
 from motags.errors import MotagsError
-from motags.films.entries import entries_of
+from motags.films.entries import read_entries
 from motags.films.reading import Reading
 from motags.films.text import Entry, TextRules
 
@@ -27,14 +27,14 @@ def test_dictionaries_are_read_as_a_catalogue_is(tmp_path: Path, monkeypatch: py
     ]
     monkeypatch.chdir(tmp_path)
     reading = Reading(put(Path("films.jsonl"), as_jsonl(rows)), with_tags=False)
-    assert entries_of(rows, RULES) == [RULES.entry(row) for _, row in reading]
+    assert read_entries(rows, RULES) == [RULES.entry(row) for _, row in reading]
 
 
 def test_a_film_is_all_that_is_known_of_it() -> None:
     film = {"id": 7, "title": "Heat", "tagline": "Hot!", "plot": "Cops.", "year": 1995.0, "runtime": 170.0}
     lists = {"directors": ["Mia Hart"], "cast": ("Omar Reyes", "Lee Sato")}
     files = {"poster": Path("posters/7.jpg"), "trailer": "/films/7.mp4"}
-    (entry,) = entries_of([film | lists | files], RULES)
+    (entry,) = read_entries([film | lists | files], RULES)
     assert entry == Entry(
         "7", "Heat", "Heat. Hot! Cops.", {"directors": ("Mia Hart",), "cast": ("Omar Reyes", "Lee Sato")}, 1995, 170,
         "posters/7.jpg", "/films/7.mp4",
@@ -48,14 +48,14 @@ def test_a_film_is_all_that_is_known_of_it() -> None:
     [{"name": "Mia Hart"}, {"name": "Lee Sato"}],
 ])  # fmt: skip
 def test_a_list_may_be_whatever_holds_its_names(cell: Any) -> None:
-    (entry,) = entries_of([{"plot": "P.", "cast": cell}], RULES)
+    (entry,) = read_entries([{"plot": "P.", "cast": cell}], RULES)
     assert entry.lists == {"cast": ("Mia Hart", "Lee Sato")}
 
 
 @pytest.mark.parametrize("nothing", [None, np.nan, float("nan"), pd.NA, pd.NaT, "", "N/A", np.datetime64("NaT")])
 def test_what_is_missing_says_nothing(nothing: Any) -> None:
     fields = ["id", "title", "tagline", "year", "cast", "countries", "runtime", "poster", "trailer"]
-    (entry,) = entries_of([dict.fromkeys(fields, nothing) | {"plot": "P."}], RULES)
+    (entry,) = read_entries([dict.fromkeys(fields, nothing) | {"plot": "P."}], RULES)
     assert entry == Entry("0", None, "P.")
 
 
@@ -65,13 +65,13 @@ def test_what_is_missing_says_nothing(nothing: Any) -> None:
      np.datetime64("1999-03-31T00:00:00", "ns")],
 )  # fmt: skip
 def test_numbers_and_dates_of_numpy_and_pandas_are_read(year: Any) -> None:
-    (entry,) = entries_of([{"plot": "P.", "year": year, "runtime": np.int32(90)}], RULES)
+    (entry,) = read_entries([{"plot": "P.", "year": year, "runtime": np.int32(90)}], RULES)
     assert (entry.year, entry.runtime) == (1999, 90)
 
 
 def test_the_rows_of_a_data_frame_are_films() -> None:
     frame = pd.DataFrame({"id": [5, 6], "plot": ["P.", None], "cast": [["Mia Hart"], np.nan], "runtime": [90, np.nan]})
-    assert entries_of(frame.to_dict("records"), RULES) == [  # type: ignore[arg-type]
+    assert read_entries(frame.to_dict("records"), RULES) == [  # type: ignore[arg-type]
         Entry("5", None, "P.", {"cast": ("Mia Hart",)}, runtime=90), Entry("6", None, ""),
     ]  # fmt: skip
 
@@ -82,12 +82,12 @@ def test_a_film_without_an_id_has_its_number() -> None:
         {"id": "x", "plot": "P."},
         {"id": None, "plot": "P."},
     ]
-    assert [entry.id for entry in entries_of(iter(rows), RULES, first=10)] == ["10", "x", "12"]
-    assert entries_of([], RULES) == []
+    assert [entry.id for entry in read_entries(iter(rows), RULES, first=10)] == ["10", "x", "12"]
+    assert read_entries([], RULES) == []
 
 
 def test_a_film_needs_no_text() -> None:
-    (entry,) = entries_of([{"directors": ["Mia Hart"]}], RULES)
+    (entry,) = read_entries([{"directors": ["Mia Hart"]}], RULES)
     assert (entry.text, entry.lists) == ("", {"directors": ("Mia Hart",)})
 
 
@@ -103,18 +103,18 @@ def test_a_film_needs_no_text() -> None:
 )
 def test_what_can_not_be_used_names_its_film(row: Any, says: str) -> None:
     with pytest.raises(MotagsError, match=says):
-        entries_of([{"plot": "P."}, row], RULES, first=2)
+        read_entries([{"plot": "P."}, row], RULES, first=2)
 
 
 def test_films_of_which_no_column_is_known_are_refused() -> None:
     with pytest.raises(MotagsError, match="no column of the films is known: they have id, story; read are text, plot"):
-        entries_of([{"id": 1, "story": "A story."}], RULES)
+        read_entries([{"id": 1, "story": "A story."}], RULES)
 
 
 def test_facts_that_can_not_be_read_are_said(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "motags.films")
     row = {"plot": "P.", "runtime": "2 Seasons", "poster": "https://example.org/1.jpg", "votes": 3}
-    assert entries_of([row], RULES) == [Entry("0", None, "P.")]
+    assert read_entries([row], RULES) == [Entry("0", None, "P.")]
     assert caplog.messages == [
         "the films: 1 facts that can't be read left out; 1 posters or trailers left out: they are addresses, or lie "
         "outside the catalogue's folder; columns ignored: votes"

@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +61,7 @@ def looked_at(once: MakeOnce, make_project: Make) -> Project:
 
 @pytest.fixture
 def copy(looked_at: Project, tmp_path: Path, preloaded: Path) -> Project:
-    shutil.copytree(looked_at.root, tmp_path / "copy", symlinks=True)
-    return Project(tmp_path / "copy", preloaded)
+    return looked_at.copied(tmp_path / "copy", preloaded)
 
 
 def test_films_have_vectors_of_the_posters_that_can_be_seen(looked_at: Project) -> None:

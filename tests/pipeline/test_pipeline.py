@@ -16,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 from builders import LIMITED, Make, MakeOnce, Project, sample_films, telling_films
 from motags.artifacts import checked, read_arrays, seal
 from motags.dataset.corpus import Corpus
-from motags.dataset.facts import entries_of
+from motags.dataset.facts import entries_of_frames
 from motags.dataset.split import parts_of
 from motags.evaluation.rows import ROWS
 from motags.films.catalogue import HAVING
@@ -48,8 +48,7 @@ def done(once: MakeOnce, make_project: Make) -> Project:
 @pytest.fixture
 def copy(done: Project, tmp_path: Path, preloaded: Path) -> Project:
     """A copy of it to break; its stages start with the numerical libraries imported, those of `done` as users' do."""
-    shutil.copytree(done.root, tmp_path / "copy", symlinks=True)
-    return Project(tmp_path / "copy", preloaded)
+    return done.copied(tmp_path / "copy", preloaded)
 
 
 def stage_command(project: Project, name: str) -> list[str]:
@@ -100,7 +99,7 @@ def test_the_tagger_that_is_saved_gives_the_scores_that_are_evaluated(done: Proj
     kept = read_arrays(done.root / "data/scores_motags.safetensors", corpus.digest)
     tagger = Tagger.load(done.root / "models/tagger", "float32")
     facts = read_parquet(done.root / "data/facts.parquet")
-    entries = entries_of(read_parquet(done.root / "data/films.parquet"), facts, tagger.text_rules_)
+    entries = entries_of_frames(read_parquet(done.root / "data/films.parquet"), facts, tagger.text_rules_)
     scores = tagger.predict_proba([entries[row] for row in test])
     assert "facts" in tagger.evidence_
     np.testing.assert_allclose(scores, kept["motags"][test], atol=1e-5)

@@ -25,7 +25,7 @@ def facts_frame(films: Iterable[Film], ids: Sequence[str]) -> pd.DataFrame:
     return frame
 
 
-def entries_of(films: pd.DataFrame, facts: pd.DataFrame, rules: TextRules) -> list[Entry]:
+def entries_of_frames(films: pd.DataFrame, facts: pd.DataFrame, rules: TextRules) -> list[Entry]:
     """The films as the tagger takes them.
 
     Args:

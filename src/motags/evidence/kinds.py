@@ -12,6 +12,11 @@ from motags.evidence.words import Words
 from motags.films.text import Entry
 
 TEXT = "text"  # source of the tuned encoder's evidence
+PICTURES = ("poster", "trailer")  # vectors that files of a film give
+
+
+CLASSES: dict[str, type[Words] | type[Names] | type[Facts]] = {"words": Words, "names": Names, "facts": Facts}
+BUILT_IN = (TEXT, *CLASSES, *PICTURES)  # all others are a user's vectors
 
 
 class Encoder(Protocol):
@@ -40,11 +45,5 @@ class Kind(Protocol):
 
 
 def restored(name: str, arrays: Mapping[str, np.ndarray], texts: Mapping[str, list[str]]) -> Kind:
-    """The kind of evidence whose `state` was kept; what has no class of its own is a user's vectors."""
-    if name == "words":
-        return Words.restored(arrays, texts)
-    if name == "names":
-        return Names.restored(arrays, texts)
-    if name == "facts":
-        return Facts.restored(arrays, texts)
-    return Vectors.restored(name, arrays)
+    """The kind of evidence whose `state` was kept; what has no class of its own is vectors."""
+    return CLASSES[name].restored(arrays, texts) if name in CLASSES else Vectors.restored(name, arrays)

@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -308,12 +308,11 @@ def _by_id(path: Path, arrays: dict[str, np.ndarray], kind: str) -> dict[str, np
     return dict(zip(ids, arrays[kind], strict=True))
 
 
-def seen(
+def with_pictures(
     entries: Sequence[Entry], posters: Mapping[str, np.ndarray], trailers: Mapping[str, np.ndarray]
 ) -> list[Entry]:
     """The films with the vectors (d,) float32 of their posters and trailers, by id, beside those that they have."""
     kinds = {"poster": posters, "trailer": trailers}
     return [
-        replace(film, vectors={**film.vectors, **{name: own[film.id] for name, own in kinds.items() if film.id in own}})
-        for film in entries
+        film.with_vectors({name: own[film.id] for name, own in kinds.items() if film.id in own}) for film in entries
     ]

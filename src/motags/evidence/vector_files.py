@@ -11,19 +11,19 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from motags.errors import MotagsError
+from motags.evidence.kinds import BUILT_IN
 from motags.films.text import Entry
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BUILT_IN = ("text", "words", "names", "facts", "poster", "trailer")  # kinds of evidence that are no user's
 NAME = re.compile(r"\w[\w .-]*")
 DAMAGED = (  # what numpy and pyarrow raise for a file that is of another kind, damaged, or encrypted
     EOFError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError,
@@ -63,7 +63,7 @@ class OwnVectors:
     def added(self, film: Entry) -> Entry:
         """The film with its vectors beside those that it has."""
         own = {name: by_id[film.id] for name, by_id in self.kinds.items() if film.id in by_id}
-        return replace(film, vectors={**film.vectors, **own}) if own else film
+        return film.with_vectors(own)
 
 
 def with_vectors(films: Sequence[Entry], files: Sequence[Path]) -> tuple[list[Entry], dict[str, Counts]]:

@@ -36,18 +36,18 @@ def fit_vectors(
     Returns:
         The model, and that evidence, (m, 1, t) float32, NaN where there is no vector.
     """
-    having = np.array([row for row, film in enumerate(films) if name in film.vectors], dtype=np.int64)
-    if len(having) < LEAST_FILMS:
+    rows_with_vector = np.array([row for row, film in enumerate(films) if name in film.vectors], dtype=np.int64)
+    if len(rows_with_vector) < LEAST_FILMS:
         return None
-    vectors = np.stack([films[row].vectors[name] for row in having]).astype(np.float32)
-    fold = np.random.default_rng(seed).integers(0, FOLDS, len(having))
+    vectors = np.stack([films[row].vectors[name] for row in rows_with_vector]).astype(np.float32)
+    fold = np.random.default_rng(seed).integers(0, FOLDS, len(rows_with_vector))
     logits = np.full((len(films), 1, Y.shape[1]), np.nan, dtype=np.float32)
     for k in range(FOLDS):
         held = fold == k
-        model = _fit(name, vectors[~held], Y[having[~held]], params)
+        model = _fit(name, vectors[~held], Y[rows_with_vector[~held]], params)
         X = standardised(vectors[held], model.mean, model.deviation)
-        logits[having[held], 0] = X @ model.coef + model.intercept
-    return _fit(name, vectors, Y[having], params), logits[rows]
+        logits[rows_with_vector[held], 0] = X @ model.coef + model.intercept
+    return _fit(name, vectors, Y[rows_with_vector], params), logits[rows]
 
 
 def _fit(name: str, vectors: np.ndarray, Y: np.ndarray, params: VectorsParams) -> Vectors:

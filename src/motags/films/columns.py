@@ -38,7 +38,7 @@ KNOWN: dict[str, tuple[str, ...]] = {
 KINDS = {"genres": "genre", "genre": "genre", "keywords": "keyword", "plotkeywords": "keyword"}
 OWN_OUTPUT = {"id", "title", "tags", "cluster", "model_version"}  # of `motags tag`
 NUMBERED = re.compile(r"\d")
-TELLING = {"directors", "writers", "cast", "companies", "poster", "trailer"}  # by which a film can be told without text
+BESIDE_TEXT = {"directors", "writers", "cast", "companies", "poster", "trailer"}  # what tells a film without a text
 SHOWN = 20  # columns that a message names
 
 
@@ -107,7 +107,7 @@ def is_known(name: str) -> bool:
 _FOLDED = {folded(name) for field, names in KNOWN.items() for name in (field, *names)}
 
 
-def refuse_without_text(columns: Iterable[Column], names: Iterable[str], catalogue: str) -> str:
+def warning_without_text(columns: Iterable[Column], names: Iterable[str], catalogue: str) -> str:
     """What is to be said of a catalogue without a column of texts: "" if it has one, or is what `motags tag` wrote.
 
     Raises:
@@ -116,7 +116,7 @@ def refuse_without_text(columns: Iterable[Column], names: Iterable[str], catalog
     fields = {column.field for column in columns}
     if fields & {*TEXTS, "tagline"} or set(names) >= OWN_OUTPUT:
         return ""
-    if fields & TELLING:
+    if fields & BESIDE_TEXT:
         return f"no column holds a text ({', '.join(TEXTS)}): films are known by other columns alone"
     raise MotagsError(
         f"no column of {catalogue} holds a text: it has {shown(names)}; read are {', '.join(TEXTS)} and names such as "

@@ -20,7 +20,7 @@ TELLING = {*TEXTS, "title", "tagline", *FACTS}  # columns by which something can
 MISSING = {"NAType", "NaTType"}  # of pandas: they stand for nothing
 
 
-def entries_of(rows: Iterable[Mapping[str, Any]], rules: TextRules, first: int = 0) -> list[Entry]:
+def read_entries(rows: Iterable[Mapping[str, Any]], rules: TextRules, first: int = 0) -> list[Entry]:
     """The films of dictionaries, with columns named and cells written in any way that a catalogue may have them.
 
     Lists may be arrays too, and NaN or pandas' NA stand for nothing. Paths of posters and trailers begin in the working

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from motags.films.columns import OWN_OUTPUT, Column, columns_of, refuse_without_text
+from motags.films.columns import OWN_OUTPUT, Column, columns_of, warning_without_text
 from motags.films.facts import FactReader, names_separator
 from motags.films.files import CsvFrame, Frame, Row, opened, shown_name
 from motags.films.tags import known_separator, separator_of, tag_list
@@ -104,7 +104,7 @@ class Reading:
         rows: Iterator[Row] = iter(frame.rows([name for name in names if name in taken]))
         first = list(islice(rows, 1))
         in_file = self._frame is None
-        if names and first and in_file and (warning := refuse_without_text(self.columns, names, self.name)):
+        if names and first and in_file and (warning := warning_without_text(self.columns, names, self.name)):
             self.noted.append(warning)
         titled = bool(names) and in_file and not any(column.field == "id" for column in self.columns)
         if titled:

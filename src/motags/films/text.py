@@ -41,6 +41,10 @@ class Entry:
     trailer: str | None = None
     vectors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
+    def with_vectors(self, vectors: Mapping[str, np.ndarray]) -> "Entry":
+        """The film with vectors beside those that it has, by kind."""
+        return replace(self, vectors={**self.vectors, **vectors}) if vectors else self
+
 
 @dataclass(frozen=True)
 class TextRules:

@@ -93,9 +93,9 @@ def entries_of(films: Any, rules: TextRules) -> list[Entry]:
     if films and all(isinstance(film, Entry) for film in films):
         return films
     if films and all(isinstance(film, Mapping) for film in films):
-        from motags.films.entries import entries_of as read  # noqa: PLC0415, stages bring films that are read already
+        from motags.films.entries import read_entries  # noqa: PLC0415, stages bring films that are read already
 
-        return read(films, rules)
+        return read_entries(films, rules)
     return [Entry(str(row), None, text) for row, text in enumerate(_texts_of(films))]
 
 

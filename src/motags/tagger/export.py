@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from motags.artifacts import sealing
+from motags.evidence.kinds import PICTURES
 from motags.evidence.label_attention import TagEncoder, mean_state
 from motags.evidence.onnx_encoder import GRAPHS
 from motags.evidence.onnx_export import exported, refer
 from motags.evidence.torch_encoder import TorchEncoder
 from motags.tagger.card import model_card
 from motags.tagger.folder import FORMAT, version_of
-from motags.tagger.model import PICTURES, Manifest, Model
+from motags.tagger.model import Manifest, Model
 from motags.tagger.onnx_ranker import RANKER
 from motags.tagger.pictures import FOLDER
 from motags.tagger.ranker import Ranker

@@ -12,10 +12,10 @@ from safetensors import SafetensorError, safe_open
 
 from motags.artifacts import SUMS, checked, sha256
 from motags.errors import MotagsError
-from motags.evidence.kinds import Encoder, restored
+from motags.evidence.kinds import PICTURES, Encoder, restored
 from motags.evidence.onnx_encoder import Backend, OnnxEncoder
 from motags.films.text import TextRules
-from motags.tagger.model import PICTURES, Manifest, Model
+from motags.tagger.model import Manifest, Model
 from motags.tagger.onnx_ranker import OnnxRanker
 from motags.tagger.training_films import TrainingFilms
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from motags.tagger.pictures import Pictures
 
 CHUNK = 1024  # films scored at once: bounds memory, changes no score
-PICTURES = ("poster", "trailer")  # kinds of evidence that files of a film give
 ROWS, PAIRS = 256, 250_000  # films and (film, tag) pairs that a ranker weighs at once: bounds memory alone
 
 Manifest = dict[str, Any]
@@ -111,9 +110,9 @@ class Model:
     def evidence(self, films: Sequence[Entry]) -> tuple[np.ndarray, np.ndarray]:
         """Evidence (n, w, t) of n films, NaN where a row is silent, and embeddings (n, d) of their texts, float32."""
         t, d = len(self.tags_), self.centroids_.shape[1]
-        told = of_texts(films, lambda texts: np.concatenate(self.encoder_.encode(texts), axis=1), (t + d,))
-        rows = [told[:, None, :t], *(kind.evidence(films) for kind in self.evidence_.values())]
-        return np.concatenate(rows, axis=1), np.nan_to_num(told[:, t:])
+        encoded = of_texts(films, lambda texts: np.concatenate(self.encoder_.encode(texts), axis=1), (t + d,))
+        rows = [encoded[:, None, :t], *(kind.evidence(films) for kind in self.evidence_.values())]
+        return np.concatenate(rows, axis=1), np.nan_to_num(encoded[:, t:])
 
     @property
     def sources_(self) -> list[str]:

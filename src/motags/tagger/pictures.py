@@ -4,7 +4,6 @@ import logging
 from collections import Counter
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,16 +42,16 @@ class Pictures:
             return list(pool.map(self._seen, films))
 
     def _seen(self, film: Entry) -> Entry:
-        vectors = dict(film.vectors)
+        vectors: dict[str, np.ndarray] = {}
         for kind in self.kinds:
             path = film.poster if kind == "poster" else film.trailer
-            if path and kind not in vectors:
+            if path and kind not in film.vectors:
                 try:
                     vectors[kind] = self._vector(kind, Path(path))
                 except Unseen as unseen:
                     self.unseen[kind, unseen.reason] += 1
                     log.debug("%s of film %s: %s", kind, film.id, unseen.reason)
-        return replace(film, vectors=vectors) if len(vectors) > len(film.vectors) else film
+        return film.with_vectors(vectors)
 
     def _vector(self, kind: str, path: Path) -> np.ndarray:
         if kind == "poster":

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from motags.errors import MotagsError
+from motags.evidence.kinds import PICTURES
 from motags.films.text import FIELDS, Entry, TextRules
 from motags.tagger.checks import entries_of, labels_of, named
-from motags.tagger.model import PICTURES, Model
+from motags.tagger.model import Model
 
 if TYPE_CHECKING:
     from motags.evidence.onnx_encoder import Backend
@@ -86,12 +87,12 @@ class Tagger(Model):
     def _pictures(self, image_encoder: Path | str | None, films: Sequence[Entry]) -> "Pictures | None":
         """What looks at the films' posters and trailers, if they have any and these are used."""
         used = [kind for kind in PICTURES if kind in self.params_["tagger"].evidence]
-        having = {kind for film in films for kind in used if getattr(film, kind) or kind in film.vectors}
-        if image_encoder is None or not having:
+        present = {kind for film in films for kind in used if getattr(film, kind) or kind in film.vectors}
+        if image_encoder is None or not present:
             return None
         from motags.tagger.pictures import Pictures  # noqa: PLC0415, needs Pillow and PyAV
 
-        return Pictures(Path(image_encoder), sorted(having), self.params_["pictures"].trailer_frames)
+        return Pictures(Path(image_encoder), sorted(present), self.params_["pictures"].trailer_frames)
 
     def save(self, folder: Path | str) -> None:
         """Write everything that tagging needs as a sealed folder: safetensors, ONNX and JSON; needs `motags[train]`.

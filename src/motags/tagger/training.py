@@ -13,7 +13,7 @@ from motags.dataset.split import folds_of
 from motags.errors import MotagsError
 from motags.evidence.encoder_training import TagEncoderParams, answers_of, logits_of, lower_states, tune
 from motags.evidence.facts_training import FactsParams, fit_facts
-from motags.evidence.kinds import Kind
+from motags.evidence.kinds import BUILT_IN, PICTURES, Kind
 from motags.evidence.label_attention import (
     TagAttention,
     TagEncoder,
@@ -33,11 +33,10 @@ from motags.paper.clusterer import Clusterer
 from motags.paper.embedder import EmbedderParams, pretrained, refuse_too_many_tokens
 from motags.params import Params
 from motags.tagger import ranker
-from motags.tagger.model import PICTURES, Model
+from motags.tagger.model import Model
 from motags.tagger.ranker import RankerParams, share
 from motags.tagger.training_films import TrainingFilms
 
-OWN_KINDS = ("words", "names", "facts", *PICTURES)  # all others are a user's vectors
 MOST_PAIRS = 4_000_000  # (film, tag) pairs that the ranker learns from
 log = logging.getLogger(__name__)
 
@@ -147,7 +146,7 @@ class Training:
         return [name for name in PICTURES if name in names] + sorted(names.difference(PICTURES))
 
     def _is_used(self, name: str) -> bool:
-        return (name if name in OWN_KINDS else "vectors") in self.params.evidence
+        return (name if name in BUILT_IN else "vectors") in self.params.evidence
 
     def _words(self, rows: np.ndarray, fold: np.ndarray) -> tuple[Kind, np.ndarray]:
         values = np.empty((len(rows), 1, len(self.tags)), dtype=np.float32)
@@ -219,13 +218,12 @@ def learn_evidence(model: Model, training: Training) -> HeldOut:
     _, training.embeddings = answers_of(tuned, training.states.part(rows), training.embedder)
     clusterer = Clusterer(training.params.clusters, random_state=training.seed)
     model.centroids_ = clusterer.fit(training.embeddings).centroids_
-    if fold.max():
-        own_fold = fold[rows]
-    else:
+    ranker_fold = fold[rows]
+    if not fold.max():
         texts = [training.texts[row] for row in rows]
-        own_fold = folds_of(texts, training.Y[rows], training.params.folds, training.seed)
+        ranker_fold = folds_of(texts, training.Y[rows], training.params.folds, training.seed)
     values = np.concatenate([logits, *(own for _, own in kinds.values())], axis=1)
-    return HeldOut(rows, values, own_fold, None if len(rows) == len(training.films) else share(training.Y))
+    return HeldOut(rows, values, ranker_fold, None if len(rows) == len(training.films) else share(training.Y))
 
 
 def cross_fitted(

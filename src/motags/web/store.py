@@ -230,6 +230,8 @@ class ReviewStore:
 
     def people(self, films: Sequence[str], q: str) -> dict[str, list[str]]:
         """By film, the people for whom a search finds it."""
+        if not q:
+            return {film: [] for film in films}
         rows = self.database.read(
             "SELECT id, record FROM film WHERE id IN (SELECT value FROM json_each(:films))", films=json.dumps(films)
         )
